@@ -1,0 +1,3 @@
+//! Reference kernels: what the crate is for, each with a plain serial version as its oracle.
+
+pub mod cash_value;

@@ -1,0 +1,6 @@
+//! Skeleton.
+pub mod kernels;
+mod pool;
+mod chunking;
+pub use pool::Pool;
+pub use chunking::Chunking;
