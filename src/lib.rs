@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod chunking;
+pub mod docs;
 pub mod kernels;
 mod parallel;
 mod pool;

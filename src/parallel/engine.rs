@@ -167,7 +167,7 @@ fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
         fault: Mutex::new(None),
         cost: lead.cost(),
         tick,
-        workers: max_helpers + 1,
+        helpers: AtomicUsize::new(helpers),
         uncalled: AtomicUsize::new(0),
         first_help: AtomicU64::new(Nanos::MAX),
         busy: AtomicU64::new(0),
@@ -205,7 +205,8 @@ struct Run<'a, J: Job> {
     /// What a worker believes of the cost of a unit when it begins.
     cost: Option<f64>,
     tick: Tick,
-    workers: usize,
+    /// Helpers that the work is worth, by present knowledge: those among whom the rest is shared.
+    helpers: AtomicUsize,
     /// Helpers that are wanted and have not been called yet.
     uncalled: AtomicUsize,
     /// When the first helper began.
@@ -230,24 +231,24 @@ impl<J: Job> Run<'_, J> {
         let work = |_seat: usize, call: &Call| {
             self.first_help.fetch_min(self.pool.now(), Ordering::Relaxed);
             self.call_up_to(FAN_OUT, call);
-            self.participate(None, || ());
+            self.participate(None, |_| ());
         };
         with_helpers(&work, SPINS, |call| {
             let called_at = self.pool.now();
             self.uncalled.store(helpers, Ordering::Relaxed);
             let called = self.call_up_to(FAN_OUT, call);
             let wake_cost = (self.pool.now() - called_at) as f64 / called.max(1) as f64;
-            let mut wanted = helpers;
-            self.participate(Some(local), || {
+            self.participate(Some(local), |hand| {
                 // The caller alone asks for more, where the rest turns out to be worth it.
+                let wanted = self.helpers.load(Ordering::Relaxed);
                 if wanted < max_helpers
-                    && let Some(cost) = self.cost
+                    && let Some(cost) = hand.cost()
                 {
                     let left = self.dispenser.left();
                     let more = wake.helpers_for(left as f64 * cost, left, max_helpers, 1.0);
                     if more > wanted {
+                        self.helpers.store(more, Ordering::Relaxed);
                         self.uncalled.fetch_add(more - wanted, Ordering::Relaxed);
-                        wanted = more;
                         self.call_up_to(FAN_OUT, call);
                     }
                 }
@@ -270,18 +271,19 @@ impl<J: Job> Run<'_, J> {
 
     /// Works until nothing is left or somebody has failed. Never unwinds.
     #[allow(unsafe_code, reason = "hands units to one worker")]
-    fn participate(&self, local: Option<J::Local>, mut between: impl FnMut()) {
+    fn participate(&self, local: Option<J::Local>, between: impl Fn(&Hand)) {
         let at = Cell::new(usize::MAX);
         let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
         let caught = catch_unwind(AssertUnwindSafe(|| {
             let mut local = local.unwrap_or_else(|| self.job.begin());
             while !self.stop.load(Ordering::Relaxed) {
-                let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, self.workers) else { break };
+                let workers = self.helpers.load(Ordering::Relaxed) + 1;
+                let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, workers) else { break };
                 // SAFETY: the dispenser hands out every unit once.
                 if unsafe { self.job.run(&mut local, chunk, &at) } == Flow::Stop {
                     self.stop.store(true, Ordering::Relaxed);
                 }
-                between();
+                between(&hand);
             }
             self.job.end(local);
         }));

@@ -167,7 +167,7 @@ mod tests {
     fn a_tree_is_as_high_as_it_must_be() {
         for leaves in 1..200_usize {
             let tree = Tree::new(leaves);
-            tree.bring(0..leaves, |_| 0_u32, &|a, b| a.max(b) + 1);
+            tree.bring(0..leaves, |_| 0_u32, &|a: u32, b: u32| a.max(b) + 1);
             assert_eq!(tree.into_root().unwrap(), leaves.next_power_of_two().ilog2());
         }
     }

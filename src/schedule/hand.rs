@@ -55,8 +55,10 @@ pub(crate) struct Hand {
     busy: Nanos,
 }
 
-/// Smallest number of visits that each worker still makes to what is left, by present knowledge.
-const VISITS: usize = 4;
+/// How many visits each worker still makes to what is left, by present knowledge. Many, because that
+/// knowledge may be wrong: items that turn out `k` times dearer make a chunk that lasts `k / VISITS` of the
+/// rest.
+const VISITS: usize = 16;
 
 impl Hand {
     pub(crate) fn new(cost: Option<f64>, tick: Tick, now: Nanos) -> Self {
