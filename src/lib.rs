@@ -1,6 +1,6 @@
 //! Skeleton.
+mod chunking;
 pub mod kernels;
 mod pool;
-mod chunking;
-pub use pool::Pool;
 pub use chunking::Chunking;
+pub use pool::Pool;
