@@ -1,6 +1,7 @@
 //! Cash value.
 
 mod assumptions;
+mod block;
 #[cfg(feature = "csv")]
 mod csv;
 mod error;
@@ -11,6 +12,7 @@ mod projection;
 mod rates;
 mod serial;
 mod tables;
+mod totals;
 
 pub use assumptions::Assumptions;
 pub use error::{CashValueError, Place};

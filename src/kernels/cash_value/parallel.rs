@@ -1,12 +1,15 @@
 //! The fast projection, on all workers of a pool.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::assumptions::Assumptions;
+use super::block::{BLOCK, project_block};
 use super::error::CashValueError;
+use super::plan::Plan;
 use super::portfolio::Portfolio;
-use super::projection::Projection;
-use super::serial::project_serial;
+use super::projection::{PresentValues, Projection};
+use super::totals::Totals;
 use crate::chunking::Chunking;
 use crate::pool::Pool;
 
@@ -58,11 +61,30 @@ impl<'a> Projector<'a> {
     }
     /// Run.
     pub fn run(self) -> Result<Projection, CashValueError> {
-        let result = project_serial(self.portfolio, self.assumptions);
-        if let Some(f) = self.progress {
-            f(self.portfolio.len())
-        }
-        result
+        let plan = Plan::new(self.portfolio, self.assumptions)?;
+        let mut values = vec![PresentValues::default(); self.portfolio.len()];
+        let finished = AtomicUsize::new(0);
+        let blocks: Vec<(usize, &mut [PresentValues])> =
+            values.chunks_mut(BLOCK).enumerate().collect();
+        let pool = match self.pool {
+            Some(pool) => pool,
+            None => Pool::global(),
+        };
+        let totals = pool.par_map_reduce_chunked(
+            blocks,
+            self.chunking,
+            |(block, values)| {
+                let rows = project_block(&plan, block * BLOCK, values);
+                if let Some(report) = &self.progress {
+                    report(finished.fetch_add(values.len(), Ordering::Relaxed) + values.len());
+                }
+                Totals::of_block(block, rows)
+            },
+            Totals::default,
+            Totals::join,
+        );
+        let rows = totals.finish(&plan.months, plan.scalars);
+        Projection::new(&plan, values, &rows)
     }
 }
 

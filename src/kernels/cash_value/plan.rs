@@ -114,6 +114,13 @@ impl<'a> Plan<'a> {
     }
 }
 
+impl Policy<'_> {
+    /// Whether the point is still to be issued in month `t`, or issued just then, with at least a part of a policy.
+    pub(super) fn is_ahead(&self, t: usize) -> bool {
+        self.start + t as i64 <= 0 && self.count != 0.0
+    }
+}
+
 fn find_terms<'a>(
     portfolio: &Portfolio,
     assumptions: &'a Assumptions,

@@ -54,7 +54,7 @@ fn project_point(
     for (t, totals) in totals.iter_mut().enumerate() {
         let duration = policy.start + t as i64;
         // Nobody is left and nobody will come: all further flows are 0.
-        if in_force == 0.0 && (duration > 0 || count == 0.0) {
+        if in_force == 0.0 && !policy.is_ahead(t) {
             break;
         }
         let year = duration.div_euclid(12);
