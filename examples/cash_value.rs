@@ -157,7 +157,7 @@ fn print(report: &str) -> Result<(), Box<dyn Error>> {
         .and_then(|()| stdout.flush())
     {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output: cannot be written: {e}").into())
+            Err(format!("cannot write to standard output: {e}").into())
         }
         _ => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! The command line, and which files it means.
 
 use std::error::Error;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -30,17 +31,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     tables: Option<PathBuf>,
 
-    /// Policy points, .csv or .csv.gz [default: model_points_10000.csv, of DIR if it is there, else as shipped]
+    /// Policy points, .csv or .csv.gz [default: model_points_10000.csv, in DIR if there, else shipped]
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
 
-    /// Investment scenario, one of those in std_norm_rand.csv [default: the first, 1 in the shipped table]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    /// Investment scenario of std_norm_rand.csv [default: the lowest number, 1 as shipped]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0..=u32::MAX))]
     pub(crate) scenario: Option<u32>,
 
     /// Worker threads, 1 to 1024 [default: one per processor]
     #[arg(long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u32).range(1..=1024))]
+          value_parser = whole(1..=1024))]
     pub(crate) workers: Option<u32>,
 
     /// Write the nine present values of every point
@@ -57,7 +58,7 @@ pub(crate) struct Args {
 
     /// Project N times, report the fastest and print its seconds, without reading and writing
     #[arg(long, value_name = "N", allow_negative_numbers = true,
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+          value_parser = whole(1..=1_000_000))]
     pub(crate) repeat: Option<u32>,
 }
 
@@ -139,6 +140,18 @@ impl Args {
             }
         }
         Ok(outputs)
+    }
+}
+
+/// Reads a whole number; the message, unlike that of the standard library, says what is expected.
+fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!(
+            "expected a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )),
     }
 }
 

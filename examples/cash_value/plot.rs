@@ -99,13 +99,21 @@ fn panel(
 
     let beyond: Vec<String> = sums
         .iter()
-        .flat_map(|(line, sums)| sums.iter().enumerate().map(|(year, &sum)| (line.name, year + 1, sum)))
+        .flat_map(|(line, sums)| {
+            sums.iter()
+                .enumerate()
+                .map(|(year, &sum)| (line.name, year + 1, sum))
+        })
         .filter(|(_, _, sum)| !scale.range.contains(sum))
         .map(|(name, year, sum)| format!("{name} of year {year}, {}", scale.tick(sum)))
         .collect();
     let title = match beyond.as_slice() {
         [] => title.to_owned(),
-        _ => format!("{title} (off the scale: {} {})", beyond.join("; "), scale.unit_name),
+        _ => format!(
+            "{title} (off the scale: {} {})",
+            beyond.join("; "),
+            scale.unit_name
+        ),
     };
 
     let mut chart = ChartBuilder::on(area)

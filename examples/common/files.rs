@@ -19,7 +19,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// A message that names the file, if it cannot be opened, is a directory, or is called `.gz`
 /// and does not start like gzip.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, Box<dyn Error>> {
-    let failed = |e: io::Error| format!("{}: cannot be read: {e}", path.display());
+    let failed = |e: io::Error| format!("cannot read {}: {e}", path.display());
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(format!("{}: is a directory, expected a file", path.display()).into());
@@ -60,8 +60,7 @@ impl Output {
         path: &Path,
         taken: impl IntoIterator<Item = &'a Path>,
     ) -> Result<Self, Box<dyn Error>> {
-        let fail =
-            |why: String| Err(format!("{}: cannot be written: {why}", path.display()).into());
+        let fail = |why: String| Err(format!("cannot write {}: {why}", path.display()).into());
         let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
             return fail("expected the name of a file".to_owned());
         };
@@ -77,7 +76,12 @@ impl Output {
             }
             Err(_) => match fs::canonicalize(parent) {
                 Ok(parent) => parent.join(name),
-                Err(e) => return fail(format!("its directory {}: {e}", parent.display())),
+                Err(e) => {
+                    return fail(format!(
+                        "its directory {} is not writable: {e}",
+                        parent.display()
+                    ));
+                }
             },
         };
         if let Ok(old) = fs::metadata(&target) {
@@ -95,7 +99,10 @@ impl Output {
         }
         // An unnamed file in the same directory: the cheapest proof that one can be made there.
         if let Err(e) = tempfile::tempfile_in(directory(&target)) {
-            return fail(format!("its directory {}: {e}", parent.display()));
+            return fail(format!(
+                "its directory {} is not writable: {e}",
+                parent.display()
+            ));
         }
         Ok(Self {
             shown: path.to_owned(),
@@ -132,17 +139,18 @@ impl Output {
             if let Ok(old) = fs::metadata(&self.target) {
                 temporary.as_file().set_permissions(old.permissions())?;
             }
-            let mut file = BufWriter::new(temporary.as_file());
+            let file = temporary.as_file();
             if is_gzip_name(&self.target) {
                 // No name and no time in the header: the same content is the same bytes.
-                let mut packer = GzBuilder::new().write(&mut file, Compression::default());
+                let packer = GzBuilder::new().write(file, Compression::fast());
+                let mut packer = BufWriter::new(packer);
                 write(&mut packer)?;
-                packer.finish()?;
+                packer.into_inner()?.finish()?;
             } else {
+                let mut file = BufWriter::new(file);
                 write(&mut file)?;
+                file.flush()?;
             }
-            file.flush()?;
-            drop(file);
             temporary.as_file().sync_all()?;
             Ok(temporary)
         };
@@ -151,7 +159,7 @@ impl Output {
                 temporary,
                 output: self,
             }),
-            Err(e) => Err(format!("{}: cannot be written: {e}", self.shown.display()).into()),
+            Err(e) => Err(format!("cannot write {}: {e}", self.shown.display()).into()),
         }
     }
 }
@@ -183,9 +191,7 @@ pub(crate) fn commit(files: Vec<Staged>) -> Result<Vec<PathBuf>, Box<dyn Error>>
                 done.join(", ")
             };
             let shown = output.shown.display();
-            return Err(
-                format!("{shown}: cannot be written: {} (written: {done})", e.error).into(),
-            );
+            return Err(format!("cannot write {shown}: {} (written: {done})", e.error).into());
         }
         written.push(output.shown);
     }
