@@ -73,16 +73,11 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         (projection, timer.elapsed())
     })?;
 
-    let mut report = format!(
-        "{} points, {} months, scenario {}, {} workers\n\n",
-        portfolio.len(),
-        projection.horizon(),
-        assumptions.scenario(),
-        pool.num_workers(),
-    );
+    let workers = pool.num_workers();
+    let mut report = report::heading(portfolio.len(), &projection, assumptions.scenario(), workers);
     report += &report::totals(&projection);
     report += "\n";
-    report += &report::timing(&parallel, &serial, pool.num_workers());
+    report += &report::timing(&parallel, &serial, workers);
     if args.repeat.is_some() {
         let seconds = parallel.wall.as_secs_f64();
         report += &format!("kernel seconds (best of {repeat}): {seconds:.6}\n");

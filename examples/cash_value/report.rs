@@ -6,6 +6,22 @@ use std::io::{self, Write};
 use scipar::Timing;
 use scipar::kernels::cash_value::{MonthlyFlows, Portfolio, PresentValues, Projection};
 
+/// What was projected.
+pub(crate) fn heading(
+    num_points: usize,
+    projection: &Projection,
+    scenario: u32,
+    workers: usize,
+) -> String {
+    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!(
+        "{}, {}, scenario {scenario}, {}\n\n",
+        counted(num_points, "point"),
+        counted(projection.horizon(), "month"),
+        counted(workers, "worker"),
+    )
+}
+
 /// The totals, one line each.
 pub(crate) fn totals(projection: &Projection) -> String {
     let mut table = format!("{:<17} {:>24}\n", "Present value", "Total");
