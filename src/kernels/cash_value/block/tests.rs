@@ -72,7 +72,7 @@ fn blocks_that_are_not_full_agree_with_the_serial_projection() {
             age: 60 + (i % 41) as i32,
             term: (i % 7) as i32,
             duration: (i % 5) as i32 * 7 - 9,
-            premium: if i % 3 == 0 { 900.0 } else { 4e5 },
+            premium: if i.is_multiple_of(3) { 900.0 } else { 4e5 },
             ..POINT
         };
         both(&(0..len).map(point).collect::<Vec<_>>());
