@@ -3,6 +3,8 @@
 //! Agreement is 1e-9 relative to the larger of the reference value and a thousandth of the flows it is made
 //! of, since net figures cancel: |a - b| <= 1e-9 max(|b|, 1e-3 scale).
 
+#![allow(clippy::unwrap_used, reason = "without its data the test is to fail")]
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;

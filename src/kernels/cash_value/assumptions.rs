@@ -325,3 +325,6 @@ fn check_share(
         false => Err(origin.value(row, column, value, "a number from 0 to 1")),
     }
 }
+
+#[cfg(test)]
+mod tests;

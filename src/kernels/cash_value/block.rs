@@ -32,8 +32,8 @@ pub(super) fn project_block(
     let mut rows = Vec::with_capacity(plan.horizon());
     let mut closing = Closing::default();
     for group in &groups {
-        closing.policies += sum(&group.policies);
-        closing.value += sum(&group.value);
+        closing.policies += sum(&group.state.policies);
+        closing.value += sum(&group.state.value);
     }
     let mut next_turn = 0;
     for t in 0..plan.horizon() {
@@ -56,7 +56,7 @@ pub(super) fn project_block(
         let month = Month::new(plan, t);
         let mut sums = Sums::default();
         for group in &mut groups {
-            month.step(group, &mut sums);
+            month.step(&mut group.state, &mut sums);
         }
         closing = sums.close(&mut row);
         rows.push(row);
@@ -67,14 +67,22 @@ pub(super) fn project_block(
     rows
 }
 
-/// Up to eight points; lanes without a point, or whose policies have all gone, hold zeros.
+/// Up to eight points that are computed side by side.
 struct Group<'a> {
     /// The points, with their index in the block.
     points: &'a [(usize, Policy<'a>)],
     /// The next month in which a rate or a premium changes, or a policy is issued or matures.
     next_turn: usize,
+    state: State,
+}
 
-    // State at the start of a month.
+/// The numbers of a group; lanes without a point, or whose policies have all gone, hold zeros.
+///
+/// Aligned so that the baseline instruction set can use operands in memory.
+#[derive(Default)]
+#[repr(align(64))]
+struct State {
+    // At the start of a month.
     policies: Lanes,
     account: Lanes,
     /// Accounts in force; policies that mature this month are still in it.
@@ -101,34 +109,17 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn new(points: &'a [(usize, Policy<'a>)]) -> Self {
-        const ZERO: Lanes = [0.0; LANES];
-        let mut group = Group {
+        let mut state = State::default();
+        for (lane, (_, policy)) in points.iter().enumerate() {
+            state.policies[lane] = if policy.start > 0 { policy.count } else { 0.0 };
+            state.account[lane] = policy.account;
+            state.value[lane] = policy.account * state.policies[lane];
+        }
+        Group {
             points,
             next_turn: 0,
-            policies: ZERO,
-            account: ZERO,
-            value: ZERO,
-            premium: ZERO,
-            net_premium: ZERO,
-            sum_assured: ZERO,
-            mortality: ZERO,
-            coi_rate: ZERO,
-            lapse: ZERO,
-            charge_rate: ZERO,
-            premiums: ZERO,
-            death: ZERO,
-            surrender: ZERO,
-            maturity: ZERO,
-            expenses: ZERO,
-            income: ZERO,
-            change: ZERO,
-        };
-        for (lane, (_, policy)) in points.iter().enumerate() {
-            group.policies[lane] = if policy.start > 0 { policy.count } else { 0.0 };
-            group.account[lane] = policy.account;
-            group.value[lane] = policy.account * group.policies[lane];
+            state,
         }
-        group
     }
 
     /// Brings the rates of month `t` up to date, and lets policies mature and be issued.
@@ -145,7 +136,7 @@ impl<'a> Group<'a> {
             return true;
         }
         let is_over = |(lane, (_, policy)): (usize, &(usize, Policy<'_>))| {
-            self.policies[lane] == 0.0 && !policy.is_ahead(t)
+            self.state.policies[lane] == 0.0 && !policy.is_ahead(t)
         };
         if self.points.iter().enumerate().all(is_over) {
             self.write(plan, values);
@@ -156,7 +147,7 @@ impl<'a> Group<'a> {
             let next = self.turn_lane(plan, t, lane, row);
             self.next_turn = self.next_turn.min(next);
         }
-        if self.policies == [0.0; LANES]
+        if self.state.policies == [0.0; LANES]
             && self.points.iter().all(|(_, policy)| !policy.is_ahead(t))
         {
             // The last have matured; after this month the group is over.
@@ -177,24 +168,24 @@ impl<'a> Group<'a> {
         }
         let discount = plan.months.discount[t];
         if duration == policy.end {
-            let maturing = self.policies[lane];
-            let amount = self.account[lane] * maturing;
-            self.policies[lane] -= maturing;
-            self.maturity[lane] += amount * discount;
+            let maturing = self.state.policies[lane];
+            let amount = self.state.account[lane] * maturing;
+            self.state.policies[lane] -= maturing;
+            self.state.maturity[lane] += amount * discount;
             row.matured += maturing;
             row.maturity += amount;
         }
         if duration == 0 {
-            self.policies[lane] += policy.count;
-            self.expenses[lane] += plan.scalars.acquisition_expense * policy.count * discount;
+            self.state.policies[lane] += policy.count;
+            self.state.expenses[lane] += plan.scalars.acquisition_expense * policy.count * discount;
             row.issued += policy.count;
         }
-        if self.policies[lane] == 0.0 && !policy.is_ahead(t) {
+        if self.state.policies[lane] == 0.0 && !policy.is_ahead(t) {
             // `value` stays: what was in force until now is part of this month's change.
-            self.account[lane] = 0.0;
-            self.premium[lane] = 0.0;
-            self.net_premium[lane] = 0.0;
-            self.sum_assured[lane] = 0.0;
+            self.state.account[lane] = 0.0;
+            self.state.premium[lane] = 0.0;
+            self.state.net_premium[lane] = 0.0;
+            self.state.sum_assured[lane] = 0.0;
             return usize::MAX;
         }
         let is_due = match policy.terms.is_single {
@@ -203,13 +194,13 @@ impl<'a> Group<'a> {
             false => duration < policy.end,
         };
         let mortality = plan.rates.mortality(policy.age_at_entry + year, year);
-        self.premium[lane] = if is_due { policy.premium } else { 0.0 };
-        self.net_premium[lane] = (1.0 - policy.terms.load) * self.premium[lane];
-        self.sum_assured[lane] = policy.sum_assured;
-        self.mortality[lane] = mortality;
-        self.coi_rate[lane] = plan.scalars.coi_multiplier * mortality;
-        self.lapse[lane] = plan.rates.lapse(year);
-        self.charge_rate[lane] = policy.terms.charge(year);
+        self.state.premium[lane] = if is_due { policy.premium } else { 0.0 };
+        self.state.net_premium[lane] = (1.0 - policy.terms.load) * self.state.premium[lane];
+        self.state.sum_assured[lane] = policy.sum_assured;
+        self.state.mortality[lane] = mortality;
+        self.state.coi_rate[lane] = plan.scalars.coi_multiplier * mortality;
+        self.state.lapse[lane] = plan.rates.lapse(year);
+        self.state.charge_rate[lane] = policy.terms.charge(year);
         match duration {
             0 if policy.terms.is_single => t + 1,
             _ => anniversary,
@@ -219,14 +210,14 @@ impl<'a> Group<'a> {
     fn write(&self, plan: &Plan<'_>, values: &mut [PresentValues]) {
         for (lane, (index, _)) in self.points.iter().enumerate() {
             let others = PresentValues {
-                premiums: self.premiums[lane],
-                death: self.death[lane],
-                surrender: self.surrender[lane],
-                maturity: self.maturity[lane],
-                expenses: self.expenses[lane],
-                commissions: plan.scalars.commission_rate * self.premiums[lane],
-                investment_income: self.income[lane],
-                change_in_av: self.change[lane],
+                premiums: self.state.premiums[lane],
+                death: self.state.death[lane],
+                surrender: self.state.surrender[lane],
+                maturity: self.state.maturity[lane],
+                expenses: self.state.expenses[lane],
+                commissions: plan.scalars.commission_rate * self.state.premiums[lane],
+                investment_income: self.state.income[lane],
+                change_in_av: self.state.change[lane],
                 net_cashflow: 0.0,
             };
             values[*index] = others.with_net();
@@ -256,9 +247,9 @@ impl Month {
 
     /// One month of one group: the formulas of the serial projection, without the rare events.
     ///
-    /// Not inlined, so that the compiler knows `group` and `sums` to be apart and computes lanes together.
+    /// Not inlined, so that the compiler knows `state` and `sums` to be apart and computes lanes together.
     #[inline(never)]
-    fn step(&self, group: &mut Group<'_>, sums: &mut Sums) {
+    fn step(&self, state: &mut State, sums: &mut Sums) {
         let Month {
             discount,
             growth,
@@ -266,44 +257,44 @@ impl Month {
             upkeep,
         } = *self;
         for i in 0..LANES {
-            let policies = group.policies[i];
-            let dying = policies * group.mortality[i];
-            let lapsing = (policies - dying) * group.lapse[i];
+            let policies = state.policies[i];
+            let dying = policies * state.mortality[i];
+            let lapsing = (policies - dying) * state.lapse[i];
             let next_policies = policies - lapsing - dying;
 
-            let sum_assured = group.sum_assured[i];
-            let funded = group.account[i] + group.net_premium[i];
-            let coi = group.coi_rate[i] * larger(sum_assured - funded, 0.0);
+            let sum_assured = state.sum_assured[i];
+            let funded = state.account[i] + state.net_premium[i];
+            let coi = state.coi_rate[i] * larger(sum_assured - funded, 0.0);
             let invested = funded - fee_rate * funded - coi;
             let income = growth * invested;
             let midway = invested + 0.5 * income;
             let next_account = invested + income;
             let next_value = next_account * next_policies;
 
-            let premiums = group.premium[i] * policies;
+            let premiums = state.premium[i] * policies;
             let death = larger(sum_assured, midway) * dying;
             let withdrawn = midway * lapsing;
-            let charge = group.charge_rate[i] * withdrawn;
+            let charge = state.charge_rate[i] * withdrawn;
             let surrender = withdrawn - charge;
             let income = income * (next_policies + 0.5 * (dying + lapsing));
-            let change = next_value - group.value[i];
+            let change = next_value - state.value[i];
 
-            group.policies[i] = next_policies;
-            group.account[i] = next_account;
-            group.value[i] = next_value;
-            group.premiums[i] += discount * premiums;
-            group.death[i] += discount * death;
-            group.surrender[i] += discount * surrender;
-            group.expenses[i] += upkeep * policies;
-            group.income[i] += discount * income;
-            group.change[i] += discount * change;
+            state.policies[i] = next_policies;
+            state.account[i] = next_account;
+            state.value[i] = next_value;
+            state.premiums[i] += discount * premiums;
+            state.death[i] += discount * death;
+            state.surrender[i] += discount * surrender;
+            state.expenses[i] += upkeep * policies;
+            state.income[i] += discount * income;
+            state.change[i] += discount * change;
 
             sums.next_policies[i] += next_policies;
             sums.next_value[i] += next_value;
             sums.dying[i] += dying;
             sums.lapsing[i] += lapsing;
             sums.premiums[i] += premiums;
-            sums.to_account[i] += group.net_premium[i] * policies;
+            sums.to_account[i] += state.net_premium[i] * policies;
             sums.death[i] += death;
             sums.death_from_account[i] += midway * dying;
             sums.surrender[i] += surrender;
@@ -318,6 +309,7 @@ impl Month {
 
 /// Totals of a month by lane.
 #[derive(Default)]
+#[repr(align(64))]
 struct Sums {
     next_policies: Lanes,
     next_value: Lanes,
@@ -377,3 +369,6 @@ fn sum(lanes: &Lanes) -> f64 {
     let [a, b, c, d, e, f, g, h] = *lanes;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
+
+#[cfg(test)]
+mod tests;

@@ -424,3 +424,6 @@ fn excerpt(field: &str) -> String {
         Some((end, _)) => format!("{}...", &field[..end]),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,3 +171,6 @@ fn check_columns(columns: &Columns, origin: &Origin) -> Result<(), CashValueErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

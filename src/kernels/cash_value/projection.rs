@@ -270,3 +270,6 @@ fn check(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

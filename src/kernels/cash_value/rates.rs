@@ -70,15 +70,11 @@ impl Rates {
 
     /// Monthly death probability at an attained age in a policy year; 0 outside the table.
     pub(super) fn mortality(&self, age: i64, year: i64) -> f64 {
-        let row = age - self.first_age;
-        if row < 0 || year < 0 {
+        let row = usize::try_from(age - self.first_age).unwrap_or(usize::MAX);
+        if year < 0 || row >= self.mortality.len() / self.columns {
             return 0.0;
         }
-        let column = (year as usize).min(self.columns - 1);
-        self.mortality
-            .get(row as usize * self.columns + column)
-            .copied()
-            .unwrap_or(0.0)
+        self.mortality[row * self.columns + (year as usize).min(self.columns - 1)]
     }
 
     /// Monthly lapse rate in a policy year.
@@ -168,3 +164,6 @@ fn finite(what: &str, values: impl Iterator<Item = f64>) -> Result<Vec<f64>, Cas
     };
     values.enumerate().map(check).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ fn project_point(
     }
     pv.with_net()
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,6 @@ impl Piece {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
