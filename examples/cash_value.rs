@@ -22,7 +22,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use scipar::kernels::cash_value::{Assumptions, CashValueError, Portfolio, Projection, Projector};
-use scipar::{Chunking, Pool, Timer, Timing, Workers};
+use scipar::{Chunking, Pool, Timer, Timing};
 
 use args::{Args, Outputs};
 
@@ -46,10 +46,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         assumptions = assumptions.with_scenario(id)?;
     }
     let portfolio = Portfolio::from_csv_reader(files::open(&inputs.points)?, &inputs.points)?;
-    let pool = match args.workers {
-        Some(n) => Pool::new(n as usize),
-        None => Pool::new(Workers::all()),
-    };
+    let pool = Pool::builder().workers(args.workers()).build()?;
     let repeat = args.repeat.unwrap_or(1);
 
     // The projection itself, on all workers.
@@ -74,7 +71,12 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     })?;
 
     let workers = pool.num_workers();
-    let mut report = report::heading(portfolio.len(), &projection, assumptions.scenario(), workers);
+    let mut report = report::heading(
+        portfolio.len(),
+        &projection,
+        assumptions.scenario(),
+        workers,
+    );
     report += &report::totals(&projection);
     report += "\n";
     report += &report::timing(&parallel, &serial, workers);

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use scipar::Workers;
+
 use crate::files::Output;
 
 /// The points that are projected unless `--points` names others.
@@ -42,7 +44,7 @@ pub(crate) struct Args {
     /// Worker threads, 1 to 1024 [default: one per processor]
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = whole(1..=1024))]
-    pub(crate) workers: Option<u32>,
+    workers: Option<u32>,
 
     /// Write the nine present values of every point
     #[arg(long, value_name = "FILE.csv")]
@@ -95,6 +97,12 @@ pub(crate) struct Outputs {
 }
 
 impl Args {
+    /// As many as asked for, else all.
+    pub(crate) fn workers(&self) -> Workers {
+        self.workers
+            .map_or(Workers::all(), |n| Workers::exactly(n as usize))
+    }
+
     /// Fills in the defaults.
     pub(crate) fn inputs(&self) -> Inputs {
         let shipped = shipped_data();
