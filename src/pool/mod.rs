@@ -1,31 +1,291 @@
-//! Stub, to be replaced: same signatures, serial.
-#![allow(missing_docs, clippy::all)]
-use crate::chunking::Chunking;
-#[derive(Debug)]
-pub struct Pool(usize);
+//! The pool: threads that help, and what it has learned about helping.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::schedule::{Nanos, Sites, Tick, WakeLog};
+use crate::timer::{Timing, thread_time};
+
+mod builder;
+mod crew;
+mod gate;
+
+pub use builder::{PoolBuilder, PoolError};
+pub(crate) use crew::{Call, with_helpers};
+
+use crate::workers::Workers;
+use builder::Settings;
+
+/// Worker threads, and what they have learned about the work they are given.
+///
+/// The free functions, such as [`par_map_chunked`](crate::par_map_chunked), use the
+/// [global pool](Pool::global); a pool of your own has its own number of workers and ends when you
+/// drop it. The operations of the family are methods of the pool as well as free functions.
+///
+/// A pool of `n` workers computes on `n` threads at once, the caller's included. Its threads
+/// ([rayon](https://docs.rs/rayon)'s) start with the first work that is worth sharing, sleep when there
+/// is none, and are joined when the pool is dropped: from outside the pool this waits for what runs on it;
+/// dropped on one of its own threads, the pool is left to end by itself.
+///
+/// # Examples
+///
+/// ```
+/// use scipar::{Chunking, Pool};
+///
+/// let pool = Pool::new(4);
+/// let squares = pool.par_map_chunked(0..1000_u64, Chunking::auto(), |x| x * x);
+/// assert_eq!(squares[999], 998_001);
+/// ```
+///
+/// # Blocking
+///
+/// Operations return when their work is done. Called on a thread of the same pool, of another pool or of
+/// rayon, or from within an operation's closure, they do not deadlock: a call never waits for a helper
+/// that has not started on its work.
+#[doc(alias = "ThreadPool")]
+#[doc(alias = "Executor")]
+pub struct Pool {
+    num_workers: usize,
+    settings: Settings,
+    /// Started at first need. An error, once met, is kept: the pool then works on the caller's thread alone.
+    threads: OnceLock<Result<Threads, PoolError>>,
+    pub(crate) sites: Sites,
+    pub(crate) wakes: WakeLog,
+    /// Where the pool's clock begins.
+    epoch: Instant,
+    /// Nanoseconds per clock reading, as bits of an `f32`; 0 until measured.
+    tick: AtomicU32,
+    /// When helpers last worked, by the pool's clock.
+    last_help: AtomicU64,
+    /// Nanoseconds of work that was worth sharing while there were no threads yet.
+    wanted: AtomicU64,
+}
+
+/// Running threads.
+struct Threads {
+    /// `None` only while the pool is dropped.
+    rayon: Option<rayon::ThreadPool>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+}
+
+static GLOBAL: OnceLock<Pool> = OnceLock::new();
+
 impl Pool {
-    pub fn new(workers: usize) -> Self {
-        Pool(workers)
+    /// A pool of so many workers: a number, or a rule of [`Workers`].
+    ///
+    /// No thread is started yet. Where the system refuses threads later on, the pool's work is done on
+    /// the caller's thread; [`PoolBuilder::build`] starts them at once and says what went wrong.
+    ///
+    /// # Panics
+    ///
+    /// Where the number is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(workers: impl Into<Workers>) -> Self {
+        Self::with_settings(workers.into(), Settings::default())
     }
+
+    /// Options for a new pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::new()
+    }
+
+    /// The pool of the free functions: [`Workers::all`], unless
+    /// [`build_global`](PoolBuilder::build_global) came first.
+    #[must_use]
     pub fn global() -> &'static Pool {
-        static P: Pool = Pool(2);
-        &P
+        GLOBAL.get_or_init(|| Pool::new(Workers::all()))
     }
+
+    fn with_settings(workers: Workers, settings: Settings) -> Self {
+        Self {
+            num_workers: workers.count(),
+            settings,
+            threads: OnceLock::new(),
+            sites: Sites::new(),
+            wakes: WakeLog::default(),
+            epoch: Instant::now(),
+            tick: AtomicU32::new(0),
+            last_help: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
+        }
+    }
+
+    /// How many workers compute at once, the caller included. At least 1.
+    #[must_use]
     pub fn num_workers(&self) -> usize {
-        self.0
+        self.num_workers
     }
-    pub fn par_map_reduce_chunked<S: IntoIterator, R: Send>(
-        &self,
-        source: S,
-        _chunking: impl Into<Chunking>,
-        map: impl Fn(S::Item) -> R + Sync,
-        identity: impl Fn() -> R + Sync,
-        op: impl Fn(R, R) -> R + Sync,
-    ) -> R {
-        source
-            .into_iter()
-            .map(map)
-            .reduce(op)
-            .unwrap_or_else(identity)
+
+    /// Runs `f` on a thread of this pool, waits for it, and returns its result. Rayon code inside, such as
+    /// parallel iterators, runs on this pool's threads.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refused to start the threads.
+    ///
+    /// # Panics
+    ///
+    /// With the payload of `f`, if `f` panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let pool = scipar::Pool::new(2);
+    /// let sum: u64 = pool.install(|| (0..1000_u64).into_par_iter().sum())?;
+    /// assert_eq!(sum, 499_500);
+    /// # Ok::<(), scipar::PoolError>(())
+    /// ```
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, PoolError> {
+        match self.threads() {
+            Ok(threads) => Ok(threads.rayon().install(f)),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    /// Runs `f` on this thread and says how long it took, in wall time and in CPU time.
+    ///
+    /// The CPU time is exact: that of this thread and of this pool's threads, each read from
+    /// its own clock, where the [process's clock](crate::Clock::Process) lags by milliseconds. Work of other
+    /// pools is not counted; work of other callers of this pool is.
+    ///
+    /// # Blocking
+    ///
+    /// Before and after `f` each thread of the pool is asked for its clock, so a thread that is busy with
+    /// other work holds the answer up, for 100 ms at most: after that its part is left out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use scipar::{Chunking, Pool};
+    ///
+    /// let pool = Pool::new(2);
+    /// let (_, timing) = pool.time(|| pool.par_map_chunked(0..1000, Chunking::auto(), |x| x + 1));
+    /// println!("{timing}, bound: {}", timing.bound(pool.num_workers()));
+    /// ```
+    pub fn time<R>(&self, f: impl FnOnce() -> R) -> (R, Timing) {
+        let before = self.cpu_time();
+        let wall = Instant::now();
+        let result = f();
+        let wall = wall.elapsed();
+        (result, Timing::exact(wall, self.cpu_time().saturating_sub(before)))
+    }
+
+    /// CPU time of this thread and of all threads of the pool.
+    fn cpu_time(&self) -> Duration {
+        /// Long beside a wake-up, short for somebody who waits.
+        const PATIENCE: Duration = Duration::from_millis(100);
+        let mut total = thread_time();
+        if let Some(Ok(threads)) = self.threads.get() {
+            let rayon = threads.rayon();
+            let own = rayon.current_thread_index();
+            let (send, receive) = crossbeam_channel::unbounded();
+            rayon.spawn_broadcast(move |context| {
+                if Some(context.index()) != own {
+                    let _ = send.send(thread_time()); // nobody listens after the time is up
+                }
+            });
+            let others = rayon.current_num_threads() - usize::from(own.is_some());
+            let deadline = Instant::now() + PATIENCE;
+            total += (0..others).map_while(|_| receive.recv_deadline(deadline).ok()).sum::<Duration>();
+        }
+        total
+    }
+
+    /// How many helpers a caller on this thread can have: every worker but itself.
+    pub(crate) fn max_helpers(&self) -> usize {
+        self.num_workers - 1
+    }
+
+    /// Nanoseconds on the pool's clock.
+    #[inline]
+    pub(crate) fn now(&self) -> Nanos {
+        // 64 bits of nanoseconds last for 584 years.
+        self.epoch.elapsed().as_nanos() as Nanos
+    }
+
+    /// What a reading of the clock costs, measured at the first call.
+    pub(crate) fn tick(&self) -> Tick {
+        let known = f32::from_bits(self.tick.load(Ordering::Relaxed));
+        if known > 0.0 {
+            return Tick(f64::from(known));
+        }
+        let readings: [Nanos; 33] = std::array::from_fn(|_| self.now());
+        let shortest = readings.windows(8).map(|w| w[7] - w[0]).min().unwrap_or(0) as f32 / 7.0;
+        let tick = shortest.max(1.0);
+        self.tick.store(tick.to_bits(), Ordering::Relaxed);
+        Tick(f64::from(tick))
+    }
+
+    /// For how long the helpers had nothing to do, at time `now`.
+    pub(crate) fn idle(&self, now: Nanos) -> Nanos {
+        now.saturating_sub(self.last_help.load(Ordering::Relaxed))
+    }
+
+    /// Notes that helpers worked until `now`.
+    pub(crate) fn note_help(&self, now: Nanos) {
+        self.last_help.store(now, Ordering::Relaxed);
+    }
+
+    /// Sends one more of the pool's threads to a caller; does nothing where there are no threads.
+    pub(crate) fn send_helper(&self, call: &Call) {
+        if let Ok(threads) = self.threads() {
+            let call = call.clone();
+            threads.rayon().spawn(move || call.answer());
+        }
+    }
+
+    /// Whether helpers are to be had for `rest` nanoseconds of work: threads are there, or enough
+    /// work has been wanted by now to start them.
+    pub(crate) fn is_ready(&self, rest: f64) -> bool {
+        /// Starting a thread costs tens of microseconds, once.
+        const WORTH_A_THREAD: u64 = 100_000;
+        if let Some(threads) = self.threads.get() {
+            return threads.is_ok();
+        }
+        let rest = rest as u64;
+        let wanted = self.wanted.fetch_add(rest, Ordering::Relaxed).saturating_add(rest);
+        wanted / WORTH_A_THREAD >= self.num_workers as u64 && self.threads().is_ok()
+    }
+
+    fn threads(&self) -> &Result<Threads, PoolError> {
+        self.threads.get_or_init(|| self.settings.start(self.num_workers))
     }
 }
+
+impl Threads {
+    fn rayon(&self) -> &rayon::ThreadPool {
+        self.rayon.as_ref().expect("the threads are there until the pool is dropped")
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let on_own_thread = self.rayon.as_ref().is_some_and(|pool| pool.current_thread_index().is_some());
+        self.rayon = None; // asks the threads to end once they have nothing left to do
+        if on_own_thread {
+            return; // cannot wait for itself; the threads end on their own
+        }
+        let handles = self.handles.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for handle in handles.drain(..) {
+            let _ = handle.join(); // a panic in a hook of the user's was reported where it happened
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("num_workers", &self.num_workers)
+            .field("started", &self.threads.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,297 @@
+//! Runs a job: the caller first, with helpers as soon as they pay. The decisions are those of
+//! [`schedule`](crate::schedule); here are the threads, the clock and the panics.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::pool::{Call, Pool, with_helpers};
+use crate::schedule::{Dispenser, Hand, Lead, Nanos, Sites, Step, Tick, Wake};
+
+/// Work in numbered units.
+pub(crate) trait Job: Sync {
+    /// What each worker keeps to itself between its chunks.
+    type Local;
+
+    fn begin(&self) -> Self::Local;
+
+    /// Runs some units. Where it unwinds, it leaves the index of the item it was at in `at`.
+    ///
+    /// # Safety
+    ///
+    /// 1. `units` lies within the job's units.
+    /// 2. No unit is run twice.
+    #[allow(unsafe_code, reason = "declares what the buffers rely on")]
+    unsafe fn run(&self, local: &mut Self::Local, units: Range<usize>, at: &Cell<usize>) -> Flow;
+
+    /// Takes in what a worker kept.
+    fn end(&self, local: Self::Local);
+
+    /// Says which units were given to `run`: exactly `0..handed`. Called once.
+    ///
+    /// # Safety
+    ///
+    /// What it says is true by the time the job is dropped or looked at.
+    #[allow(unsafe_code, reason = "declares what the buffers rely on")]
+    unsafe fn close(&self, handed: usize);
+}
+
+/// How a worker goes on after some units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// With the next ones.
+    Go,
+    /// Not at all: no unit after these needs to be run.
+    Stop,
+}
+
+/// Rounds that a caller spins for its helpers' last chunks before it sleeps.
+const SPINS: u32 = 2_000;
+
+/// Of this many calls without a look at the clock, one looks.
+const SAMPLE: u32 = 16;
+
+/// Runs `units` of `job` with the workers of `pool`. In serial mode the pool is left out.
+///
+/// Every unit before a failing one is run, whoever fails: the dispenser hands out in order, and what is
+/// handed out is finished.
+///
+/// # Panics
+///
+/// With the payload of the job's panic at the lowest index, after everybody has stopped.
+#[inline]
+pub(crate) fn drive<J: Job>(pool: &Pool, serial: bool, units: usize, job: &J) {
+    assert!(isize::try_from(units).is_ok(), "at most `isize::MAX` items");
+    let max_helpers = if serial { 0 } else { pool.max_helpers().min(units.saturating_sub(1)) };
+    if max_helpers == 0 {
+        return alone(job, units);
+    }
+    // The address of a function compiled for this job's type names the call site.
+    let key = Sites::key(guided::<J> as *const () as usize);
+    let known = pool.sites.recall(key);
+    if known.is_short() && f64::from(known.cost) * units as f64 <= pool.tick().negligible() && !is_sample() {
+        return alone(job, units);
+    }
+    guided(pool, units, max_helpers, job);
+}
+
+/// Whether this call is the one in some that looks at the clock although the others do not.
+fn is_sample() -> bool {
+    thread_local! { static CALLS: Cell<u32> = const { Cell::new(0) } }
+    CALLS.with(|calls| {
+        calls.set(calls.get().wrapping_add(1));
+        calls.get() % SAMPLE == 0
+    })
+}
+
+/// The plain serial loop.
+#[inline]
+#[allow(unsafe_code, reason = "hands all units to the only worker")]
+fn alone<J: Job>(job: &J, units: usize) {
+    let mut local = job.begin();
+    // SAFETY: all units are given to `run` right here.
+    unsafe { job.close(units) };
+    // SAFETY: all units, once.
+    unsafe { job.run(&mut local, 0..units, &Cell::new(0)) };
+    job.end(local);
+}
+
+/// A panic and the index of the item that it came from.
+struct Fault {
+    index: usize,
+    payload: Box<dyn Any + Send>,
+}
+
+/// The caller's way through a call that may be worth sharing.
+#[inline(never)]
+#[allow(unsafe_code, reason = "hands units to the caller and says how many")]
+fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
+    let key = Sites::key(guided::<J> as *const () as usize);
+    let known = pool.sites.recall(key);
+    let tick = pool.tick();
+    let began = pool.now();
+    let idle = pool.idle(began);
+    let wake = pool.wakes.expect(idle);
+    let mut lead = Lead::new(units, max_helpers, wake, tick, known, began);
+
+    let at = Cell::new(0);
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        let mut local = job.begin();
+        let mut now = began;
+        loop {
+            match lead.next(now) {
+                Step::Alone(range) => {
+                    // SAFETY: the lead hands out every unit once, in order.
+                    if unsafe { job.run(&mut local, range, &at) } == Flow::Stop {
+                        break (local, None);
+                    }
+                }
+                Step::Together { helpers } if pool.is_ready(lead.rest()) => break (local, Some(helpers)),
+                Step::Together { .. } => lead.go_on_alone(),
+                Step::Finished => break (local, None),
+            }
+            now = pool.now();
+        }
+    }));
+    let (local, helpers) = match caught {
+        Ok(state) => state,
+        Err(payload) => {
+            // SAFETY: these units were handed out above, and no others will be.
+            unsafe { job.close(lead.done()) };
+            resume_unwind(payload);
+        }
+    };
+    let Some(helpers) = helpers else {
+        // SAFETY: as above.
+        unsafe { job.close(lead.done()) };
+        job.end(local);
+        if lead.close_call() {
+            pool.wakes.doubt(idle);
+        }
+        let mut learned = known;
+        if lead.done() > 0 {
+            learned.learn(lead.spent() / lead.done() as f64, lead.spent() <= 2.0 * tick.negligible());
+        }
+        pool.sites.note(key, learned);
+        return;
+    };
+
+    let run = Run {
+        pool,
+        job,
+        dispenser: Dispenser::new(lead.done(), units),
+        stop: AtomicBool::new(false),
+        fault: Mutex::new(None),
+        cost: lead.cost(),
+        tick,
+        workers: max_helpers + 1,
+        uncalled: AtomicUsize::new(0),
+        first_help: AtomicU64::new(Nanos::MAX),
+        busy: AtomicU64::new(0),
+    };
+    let together = run.together(wake, helpers, max_helpers, local);
+    let ended = pool.now();
+    // SAFETY: the lead handed out the first units, the dispenser the others up to there, and everybody has stopped.
+    unsafe { job.close(run.dispenser.handed()) };
+    if let Some(fault) = run.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        resume_unwind(fault.payload);
+    }
+
+    let first_help = run.first_help.into_inner();
+    let arrived = first_help.min(ended);
+    pool.wakes.learn(idle, Wake { cost: together.wake_cost, arrival: arrived.saturating_sub(together.called_at) as f64 });
+    if first_help != Nanos::MAX {
+        pool.note_help(ended);
+    }
+    let work = lead.spent() + run.busy.into_inner() as f64;
+    let mut learned = known;
+    learned.learn(work / units as f64, false);
+    learned.judge((ended - began) as f64 <= work);
+    pool.sites.note(key, learned);
+}
+
+/// A job that is being shared.
+struct Run<'a, J: Job> {
+    pool: &'a Pool,
+    job: &'a J,
+    dispenser: Dispenser,
+    /// Nobody takes another chunk: something failed, or the job has what it wants.
+    stop: AtomicBool,
+    /// The panic with the lowest index so far.
+    fault: Mutex<Option<Fault>>,
+    /// What a worker believes of the cost of a unit when it begins.
+    cost: Option<f64>,
+    tick: Tick,
+    workers: usize,
+    /// Helpers that are wanted and have not been called yet.
+    uncalled: AtomicUsize,
+    /// When the first helper began.
+    first_help: AtomicU64,
+    /// Nanoseconds that all workers spent on chunks.
+    busy: AtomicU64,
+}
+
+/// What the caller saw of its helpers' coming.
+struct Seen {
+    called_at: Nanos,
+    /// The caller's own time per wake-up, in nanoseconds.
+    wake_cost: f64,
+}
+
+/// Helpers that one worker wakes at most; they wake further ones.
+const FAN_OUT: usize = 2;
+
+impl<J: Job> Run<'_, J> {
+    /// Shares the rest of the job with `helpers` others, and with more if the work turns out longer.
+    fn together(&self, wake: Wake, helpers: usize, max_helpers: usize, local: J::Local) -> Seen {
+        let work = |_seat: usize, call: &Call| {
+            self.first_help.fetch_min(self.pool.now(), Ordering::Relaxed);
+            self.call_up_to(FAN_OUT, call);
+            self.participate(None, || ());
+        };
+        with_helpers(&work, SPINS, |call| {
+            let called_at = self.pool.now();
+            self.uncalled.store(helpers, Ordering::Relaxed);
+            let called = self.call_up_to(FAN_OUT, call);
+            let wake_cost = (self.pool.now() - called_at) as f64 / called.max(1) as f64;
+            let mut wanted = helpers;
+            self.participate(Some(local), || {
+                // The caller alone asks for more, where the rest turns out to be worth it.
+                if wanted < max_helpers
+                    && let Some(cost) = self.cost
+                {
+                    let left = self.dispenser.left();
+                    let more = wake.helpers_for(left as f64 * cost, left, max_helpers, 1.0);
+                    if more > wanted {
+                        self.uncalled.fetch_add(more - wanted, Ordering::Relaxed);
+                        wanted = more;
+                        self.call_up_to(FAN_OUT, call);
+                    }
+                }
+            });
+            Seen { called_at, wake_cost }
+        })
+    }
+
+    /// Calls some of the helpers that are still wanted; says how many.
+    fn call_up_to(&self, most: usize, call: &Call) -> usize {
+        let mut called = 0;
+        while called < most
+            && self.uncalled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+        {
+            self.pool.send_helper(call);
+            called += 1;
+        }
+        called
+    }
+
+    /// Works until nothing is left or somebody has failed. Never unwinds.
+    #[allow(unsafe_code, reason = "hands units to one worker")]
+    fn participate(&self, local: Option<J::Local>, mut between: impl FnMut()) {
+        let at = Cell::new(usize::MAX);
+        let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let mut local = local.unwrap_or_else(|| self.job.begin());
+            while !self.stop.load(Ordering::Relaxed) {
+                let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, self.workers) else { break };
+                // SAFETY: the dispenser hands out every unit once.
+                if unsafe { self.job.run(&mut local, chunk, &at) } == Flow::Stop {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+                between();
+            }
+            self.job.end(local);
+        }));
+        self.busy.fetch_add(hand.busy(), Ordering::Relaxed);
+        if let Err(payload) = caught {
+            self.stop.store(true, Ordering::Relaxed);
+            let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+            if fault.as_ref().is_none_or(|first| at.get() < first.index) {
+                *fault = Some(Fault { index: at.get(), payload });
+            }
+        }
+    }
+}

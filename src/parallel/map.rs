@@ -1,0 +1,185 @@
+//! Maps: one result per item, or per chunk, in input order.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use super::buffers::{Input, Output, Parts};
+use super::engine::{Flow, Job, drive};
+use crate::chunking::{Chunking, Split};
+use crate::pool::Pool;
+use crate::source::{Chunk, Source};
+
+/// One result per item.
+struct Map<'f, S: Source, R, F> {
+    input: Input<S>,
+    output: Output<R>,
+    grains: Split,
+    f: &'f F,
+}
+
+#[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
+impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
+    type Local = ();
+
+    fn begin(&self) {}
+
+    #[inline]
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+        let items = self.grains.items(units);
+        // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
+        let chunk = unsafe { self.input.take(items.clone()) };
+        // SAFETY: the output has a place per item.
+        unsafe { self.output.fill(items, at, chunk.into_iter().map(self.f)) };
+        Flow::Go
+    }
+
+    fn end(&self, (): ()) {}
+
+    #[inline]
+    unsafe fn close(&self, handed: usize) {
+        let items = self.grains.start(handed);
+        // SAFETY: `run` takes all the items of its units.
+        unsafe { self.input.close(items) };
+        // SAFETY: and it gives them all to `fill`.
+        unsafe { self.output.close(items) };
+    }
+}
+
+#[inline]
+pub(super) fn map<S, R, F>(pool: &Pool, source: S, chunking: Chunking, f: &F) -> Vec<R>
+where
+    S: Source,
+    R: Send,
+    F: Fn(S::Item) -> R + Sync,
+{
+    let input = Input::new(source);
+    let (len, grains) = (input.len(), chunking.grains(input.len()));
+    let job = Map { input, output: Output::new(len), grains, f };
+    drive(pool, chunking.is_serial(), grains.num_nonempty(), &job);
+    job.output.into_vec()
+}
+
+/// One result per item, up to the first error.
+struct TryMap<'f, S: Source, R, E, F> {
+    input: Input<S>,
+    output: Output<R>,
+    /// The error with the lowest index so far.
+    error: Mutex<Option<(usize, E)>>,
+    grains: Split,
+    f: &'f F,
+}
+
+#[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
+impl<S, R, E, F> Job for TryMap<'_, S, R, E, F>
+where
+    S: Source,
+    R: Send,
+    E: Send,
+    F: Fn(S::Item) -> Result<R, E> + Sync,
+{
+    type Local = ();
+
+    fn begin(&self) {}
+
+    #[inline]
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+        let items = self.grains.items(units);
+        // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
+        let chunk = unsafe { self.input.take(items.clone()) };
+        let mut error = None;
+        let results = chunk.into_iter().map_while(|item| (self.f)(item).map_err(|e| error = Some(e)).ok());
+        // SAFETY: the output has a place per item.
+        unsafe { self.output.fill(items, at, results) };
+        let Some(error) = error else { return Flow::Go };
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.as_ref().is_none_or(|(index, _)| at.get() < *index) {
+            *first = Some((at.get(), error));
+        }
+        Flow::Stop
+    }
+
+    fn end(&self, (): ()) {}
+
+    #[inline]
+    unsafe fn close(&self, handed: usize) {
+        let items = self.grains.start(handed);
+        // SAFETY: `run` takes all the items of its units.
+        unsafe { self.input.close(items) };
+        // SAFETY: and it gives them all to `fill`.
+        unsafe { self.output.close(items) };
+    }
+}
+
+#[inline]
+pub(super) fn try_map<S, R, E, F>(pool: &Pool, source: S, chunking: Chunking, f: &F) -> Result<Vec<R>, E>
+where
+    S: Source,
+    R: Send,
+    E: Send,
+    F: Fn(S::Item) -> Result<R, E> + Sync,
+{
+    let input = Input::new(source);
+    let (len, grains) = (input.len(), chunking.grains(input.len()));
+    let job = TryMap { input, output: Output::new(len), error: Mutex::new(None), grains, f };
+    drive(pool, chunking.is_serial(), grains.num_nonempty(), &job);
+    match job.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(job.output.into_vec()),
+    }
+}
+
+/// One result per chunk, from a closure that sees the whole chunk.
+struct ByChunk<'f, S: Source, R, F> {
+    input: Input<S>,
+    output: Output<R>,
+    leaves: Split,
+    f: &'f F,
+}
+
+#[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
+impl<S, R, F> Job for ByChunk<'_, S, R, F>
+where
+    S: Source,
+    R: Send,
+    F: Fn(usize, Chunk<'_, S>) -> R + Sync,
+{
+    type Local = ();
+
+    fn begin(&self) {}
+
+    #[inline]
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+        // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
+        let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
+        let results = units.clone().map(|unit| {
+            let items = self.leaves.items(unit..unit + 1);
+            (self.f)(items.start, parts.up_to(items.end))
+        });
+        // SAFETY: the output has a place per unit.
+        unsafe { self.output.fill(units, at, results) };
+        Flow::Go
+    }
+
+    fn end(&self, (): ()) {}
+
+    unsafe fn close(&self, handed: usize) {
+        // SAFETY: `run` takes, or drops, all the items of its units.
+        unsafe { self.input.close(self.leaves.start(handed)) };
+        // SAFETY: and it gives all its units to `fill`.
+        unsafe { self.output.close(handed) };
+    }
+}
+
+pub(super) fn map_by_chunk<S, R, F>(pool: &Pool, source: S, chunking: Chunking, f: &F) -> Vec<R>
+where
+    S: Source,
+    R: Send,
+    F: Fn(usize, Chunk<'_, S>) -> R + Sync,
+{
+    let input = Input::new(source);
+    let leaves = chunking.leaves(input.len());
+    let job = ByChunk { input, output: Output::new(leaves.num_chunks()), leaves, f };
+    drive(pool, chunking.is_serial(), leaves.num_chunks(), &job);
+    job.output.into_vec()
+}

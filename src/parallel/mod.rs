@@ -1,0 +1,18 @@
+//! Chunked map and reduce.
+//!
+//! Cut, hand out, combine are three questions: [`chunking`](crate::chunking) cuts, the
+//! [`schedule`](crate::schedule) and the engine hand out, the tree combines.
+
+mod buffers;
+mod engine;
+mod free;
+mod map;
+mod methods;
+mod reduce;
+mod tree;
+
+pub use free::{
+    par_argmax_chunked, par_argmin_chunked, par_for_each_chunked, par_map_by_chunk, par_map_chunked, par_map_into_chunked,
+    par_map_reduce_chunked, par_reduce_chunked, par_sum_chunked, par_try_map_chunked,
+};
+pub use reduce::Summand;

@@ -1,0 +1,205 @@
+//! Reductions: leaves cut by length and chunking alone, folded left to right, combined in a fixed tree.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use super::buffers::{Input, Parts};
+use super::engine::{Flow, Job, drive};
+use super::tree::Tree;
+use crate::chunking::{Chunking, Split};
+use crate::pool::Pool;
+use crate::source::{Chunk, Source, Values};
+
+/// Leaves of a tree, each computed from a chunk.
+struct Reduce<'f, S: Source, R, L, O> {
+    input: Input<S>,
+    tree: Tree<R>,
+    leaves: Split,
+    leaf: &'f L,
+    op: &'f O,
+}
+
+#[allow(unsafe_code, reason = "takes what the engine hands out")]
+impl<S, R, L, O> Job for Reduce<'_, S, R, L, O>
+where
+    S: Source,
+    R: Send,
+    L: Fn(usize, Chunk<'_, S>) -> R + Sync,
+    O: Fn(R, R) -> R + Sync,
+{
+    type Local = ();
+
+    fn begin(&self) {}
+
+    #[inline]
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+        // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
+        let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
+        let leaf = |unit| {
+            let items = self.leaves.items(unit..unit + 1);
+            at.set(items.start);
+            (self.leaf)(items.start, parts.up_to(items.end))
+        };
+        self.tree.bring(units, leaf, self.op);
+        Flow::Go
+    }
+
+    fn end(&self, (): ()) {}
+
+    #[inline]
+    unsafe fn close(&self, handed: usize) {
+        // SAFETY: `run` takes, or drops, all the items of its units.
+        unsafe { self.input.close(self.leaves.start(handed)) };
+    }
+}
+
+/// Combines what `leaf` makes of each chunk and its start index; `None` where there is no item.
+#[inline]
+pub(super) fn reduce_leaves<S, R, L, O>(pool: &Pool, source: S, chunking: Chunking, leaf: &L, op: &O) -> Option<R>
+where
+    S: Source,
+    R: Send,
+    L: Fn(usize, Chunk<'_, S>) -> R + Sync,
+    O: Fn(R, R) -> R + Sync,
+{
+    let input = Input::new(source);
+    let leaves = chunking.leaves(input.len());
+    let units = leaves.num_nonempty();
+    if units == 0 {
+        return None;
+    }
+    let job = Reduce { input, tree: Tree::new(units), leaves, leaf, op };
+    drive(pool, chunking.is_serial(), units, &job);
+    job.tree.into_root()
+}
+
+#[inline]
+pub(super) fn map_reduce<S, R, F, I, O>(pool: &Pool, source: S, chunking: Chunking, map: &F, identity: I, op: &O) -> R
+where
+    S: Source,
+    R: Send,
+    F: Fn(S::Item) -> R + Sync,
+    I: FnOnce() -> R,
+    O: Fn(R, R) -> R + Sync,
+{
+    let leaf = |_: usize, chunk: Chunk<'_, S>| {
+        chunk.into_iter().map(map).reduce(op).expect("a leaf has at least one item")
+    };
+    reduce_leaves(pool, source, chunking, &leaf, op).unwrap_or_else(identity)
+}
+
+/// Numbers that [`par_sum_chunked`](crate::par_sum_chunked) adds: the primitive ones.
+///
+/// Floating-point numbers are added pairwise over fixed blocks, integers one by one. The trait is sealed.
+pub trait Summand: Copy + Send + sealed::Sum {}
+
+#[allow(unnameable_types, reason = "the trait is sealed")]
+mod sealed {
+    /// How one leaf is added, and two sums.
+    pub trait Sum: Sized {
+        const ZERO: Self;
+        fn sum(items: impl Iterator<Item = Self>) -> Self;
+        fn plus(self, other: Self) -> Self;
+    }
+}
+
+/// Numbers that a floating-point leaf adds in one go before the next pair of partial sums.
+const LANES: usize = 8;
+
+macro_rules! float_summands {
+    ($($float:ty)*) => {$(
+        impl Summand for $float {}
+
+        impl sealed::Sum for $float {
+            const ZERO: Self = 0.0;
+
+            /// Eight running sums, item `i` going to sum `i % 8`, added pairwise at the end.
+            #[inline]
+            fn sum(mut items: impl Iterator<Item = Self>) -> Self {
+                let mut lanes = [0.0; LANES];
+                loop {
+                    for lane in &mut lanes {
+                        match items.next() {
+                            Some(item) => *lane += item,
+                            None => {
+                                let [a, b, c, d, e, f, g, h] = lanes;
+                                return ((a + b) + (c + d)) + ((e + f) + (g + h));
+                            }
+                        }
+                    }
+                }
+            }
+
+            #[inline]
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+        }
+    )*};
+}
+
+macro_rules! integer_summands {
+    ($($int:ty)*) => {$(
+        impl Summand for $int {}
+
+        impl sealed::Sum for $int {
+            const ZERO: Self = 0;
+
+            #[inline]
+            fn sum(items: impl Iterator<Item = Self>) -> Self {
+                items.sum()
+            }
+
+            #[inline]
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+        }
+    )*};
+}
+
+float_summands! { f32 f64 }
+integer_summands! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+#[inline]
+pub(super) fn sum<S>(pool: &Pool, source: S, chunking: Chunking) -> S::Value
+where
+    S: Values,
+    S::Value: Summand,
+{
+    let leaf = |_: usize, chunk: Chunk<'_, S>| sealed::Sum::sum(chunk.into_iter().map(S::value));
+    reduce_leaves(pool, source, chunking, &leaf, &sealed::Sum::plus).unwrap_or(sealed::Sum::ZERO)
+}
+
+/// Index of the first value that no other one beats, where `beats(a, b)` says that `a` is better than `b`.
+/// Values that do not compare with themselves (NaN) are left out.
+#[inline]
+pub(super) fn arg_best<S>(
+    pool: &Pool,
+    source: S,
+    chunking: Chunking,
+    beats: impl Fn(&S::Value, &S::Value) -> bool + Sync,
+) -> Option<usize>
+where
+    S: Values,
+    S::Value: PartialOrd + Send,
+{
+    type Best<V> = Option<(usize, V)>;
+    // The earlier one stays unless the later one is better: the lowest index wins ties.
+    let better = |first: Best<S::Value>, second: Best<S::Value>| match (&first, &second) {
+        (Some((_, a)), Some((_, b))) if !beats(b, a) => first,
+        (Some(_), None) => first,
+        _ => second,
+    };
+    let leaf = |start: usize, chunk: Chunk<'_, S>| {
+        let mut best: Best<S::Value> = None;
+        for (offset, item) in chunk.into_iter().enumerate() {
+            let value = S::value(item);
+            if value.partial_cmp(&value).is_some() && best.as_ref().is_none_or(|(_, old)| beats(&value, old)) {
+                best = Some((start + offset, value));
+            }
+        }
+        best
+    };
+    reduce_leaves(pool, source, chunking, &leaf, &better).flatten().map(|(index, _)| index)
+}

@@ -1,0 +1,195 @@
+//! Options of a pool, and the start of its threads.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::{GLOBAL, Pool, Threads};
+use crate::workers::Workers;
+
+type Hook = Arc<dyn Fn(usize) + Send + Sync>;
+type Namer = Arc<dyn Fn(usize) -> String + Send + Sync>;
+
+/// What a pool's threads are started with.
+#[derive(Clone, Default)]
+pub(super) struct Settings {
+    thread_name: Option<Namer>,
+    stack_size: Option<usize>,
+    on_start: Option<Hook>,
+    on_exit: Option<Hook>,
+}
+
+/// Options for a new [`Pool`].
+///
+/// # Examples
+///
+/// ```
+/// use scipar::{Pool, Workers};
+///
+/// let pool = Pool::builder()
+///     .workers(Workers::fraction(0.5))
+///     .thread_name(|i| format!("price-{i}"))
+///     .stack_size(4 << 20)
+///     .build()?;
+/// assert!(pool.num_workers() >= 1);
+/// # Ok::<(), scipar::PoolError>(())
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "options do nothing before `build`"]
+pub struct PoolBuilder {
+    workers: Workers,
+    settings: Settings,
+}
+
+impl PoolBuilder {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many workers; [`Workers::all`] by default.
+    ///
+    /// # Panics
+    ///
+    /// Where the number is zero.
+    #[track_caller]
+    #[doc(alias = "num_threads")]
+    #[doc(alias = "max_workers")]
+    #[doc(alias = "n_jobs")]
+    pub fn workers(mut self, workers: impl Into<Workers>) -> Self {
+        self.workers = workers.into();
+        self
+    }
+
+    /// Names the threads, by their index from 0; `scipar-0`, `scipar-1` ... by default.
+    pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
+        self.settings.thread_name = Some(Arc::new(name));
+        self
+    }
+
+    /// Stack size of each thread in bytes; the standard library's default (2 MiB, or `RUST_MIN_STACK`) otherwise.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.settings.stack_size = Some(bytes);
+        self
+    }
+
+    /// Called on each thread, with its index, before it does any work.
+    #[doc(alias = "initializer")]
+    #[doc(alias = "start_handler")]
+    pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.settings.on_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called on each thread, with its index, after its last work.
+    #[doc(alias = "exit_handler")]
+    pub fn on_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.settings.on_exit = Some(Arc::new(hook));
+        self
+    }
+
+    /// Makes the pool and starts its threads. With one worker there is nothing to start.
+    ///
+    /// # Errors
+    ///
+    /// Where the system refuses a thread.
+    pub fn build(self) -> Result<Pool, PoolError> {
+        let pool = Pool::with_settings(self.workers, self.settings);
+        if pool.num_workers > 1
+            && let Err(error) = pool.threads()
+        {
+            return Err(error.clone());
+        }
+        Ok(pool)
+    }
+
+    /// Makes this the [global pool](Pool::global).
+    ///
+    /// # Errors
+    ///
+    /// Where there is a global pool already, because this was called before or because a free
+    /// function has made it, and where the system refuses a thread.
+    pub fn build_global(self) -> Result<&'static Pool, PoolError> {
+        let mut made = Some(self.build()?);
+        let pool = GLOBAL.get_or_init(|| made.take().expect("taken once"));
+        if made.is_some() { Err(PoolError(Reason::GlobalExists)) } else { Ok(pool) }
+    }
+}
+
+impl Settings {
+    /// Starts `num_threads` threads.
+    pub(super) fn start(&self, num_threads: usize) -> Result<Threads, PoolError> {
+        let handles = Mutex::new(Vec::with_capacity(num_threads));
+        let mut failure = None;
+        let mut rayon = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
+        if let Some(hook) = self.on_start.clone() {
+            rayon = rayon.start_handler(move |index| hook(index));
+        }
+        if let Some(hook) = self.on_exit.clone() {
+            rayon = rayon.exit_handler(move |index| hook(index));
+        }
+        let spawned = rayon
+            .spawn_handler(|thread| {
+                let index = thread.index();
+                let name = self.thread_name.as_ref().map_or_else(|| format!("scipar-{index}"), |name| name(index));
+                let mut builder = std::thread::Builder::new().name(name);
+                if let Some(bytes) = self.stack_size {
+                    builder = builder.stack_size(bytes);
+                }
+                match builder.spawn(|| thread.run()) {
+                    Ok(handle) => {
+                        handles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        failure = Some(Reason::Thread { index, num_threads, error: Arc::new(error) });
+                        Err(io::Error::other("a thread was refused"))
+                    }
+                }
+            })
+            .build();
+        match spawned {
+            Ok(rayon) => Ok(Threads { rayon: Some(rayon), handles }),
+            Err(error) => Err(PoolError(failure.unwrap_or_else(|| Reason::Other(error.to_string())))),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("stack_size", &self.stack_size).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder").field("workers", &self.workers).field("settings", &self.settings).finish()
+    }
+}
+
+/// Why a pool could not be made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PoolError(Reason);
+
+impl PoolError {
+    /// Whether there was a global pool already.
+    #[must_use]
+    pub fn is_global_exists(&self) -> bool {
+        matches!(self.0, Reason::GlobalExists)
+    }
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+enum Reason {
+    #[error("the global pool exists already: build it before the first parallel call")]
+    GlobalExists,
+    #[error("the system refused thread {} of {num_threads}", .index + 1)]
+    Thread {
+        index: usize,
+        num_threads: usize,
+        #[source]
+        error: Arc<io::Error>,
+    },
+    #[error("the threads could not be started: {0}")]
+    Other(String),
+}

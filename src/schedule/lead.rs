@@ -1,0 +1,132 @@
+//! The caller's first phase: working alone, looking at the clock now and then, until the rest
+//! is done or worth waking helpers for.
+
+use std::ops::Range;
+
+use super::{Experience, Nanos, Tick, Wake};
+
+/// What the caller does next.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Run these units, then ask again.
+    Alone(Range<usize>),
+    /// Wake so many helpers; everything from [`Lead::done`] on goes to the dispenser.
+    Together {
+        /// How many.
+        helpers: usize,
+    },
+    /// Nothing is left.
+    Finished,
+}
+
+/// The state of the first phase.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    units: usize,
+    /// Units handed out so far, always the first ones.
+    done: usize,
+    /// Units of the stretch that is running or ran last.
+    stretch: usize,
+    max_helpers: usize,
+    wake: Wake,
+    tick: Tick,
+    care: f64,
+    /// Nanoseconds per unit, once something tells it.
+    cost: Option<f64>,
+    began: Nanos,
+    /// When the running stretch began.
+    last: Nanos,
+    /// A refusal that was close: the wake-up was too dear by less than a factor of 8.
+    close_call: bool,
+}
+
+impl Lead {
+    pub(crate) fn new(units: usize, max_helpers: usize, wake: Wake, tick: Tick, known: Experience, now: Nanos) -> Self {
+        Self {
+            units,
+            done: 0,
+            stretch: 0,
+            max_helpers,
+            wake,
+            tick,
+            care: known.care(),
+            cost: known.cost(),
+            began: now,
+            last: now,
+            close_call: false,
+        }
+    }
+
+    /// Units handed out so far; they are the first ones.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The best present estimate of the cost of a unit.
+    pub(crate) fn cost(&self) -> Option<f64> {
+        self.cost
+    }
+
+    /// Nanoseconds spent up to the last call of [`next`](Self::next).
+    pub(crate) fn spent(&self) -> f64 {
+        (self.last - self.began) as f64
+    }
+
+    /// Estimated nanoseconds of work in what has not been handed out.
+    pub(crate) fn rest(&self) -> f64 {
+        (self.units - self.done) as f64 * self.cost.unwrap_or(0.0)
+    }
+
+    /// Gives up on helpers for this call: there are none to be had yet.
+    pub(crate) fn go_on_alone(&mut self) {
+        self.max_helpers = 0;
+        self.stretch = 0;
+    }
+
+    /// Whether waking was refused although the rest was not small against its price.
+    pub(crate) fn close_call(&self) -> bool {
+        self.close_call
+    }
+
+    /// Decides, at time `now`, after the step before has been carried out.
+    pub(crate) fn next(&mut self, now: Nanos) -> Step {
+        self.look(now);
+        let left = self.units - self.done;
+        if left == 0 {
+            return Step::Finished;
+        }
+        let stretch = match self.cost {
+            // Nothing is known: as many units as were done before, so that the looks stay few.
+            None => self.done.max(1),
+            Some(cost) => {
+                let rest = left as f64 * cost;
+                let helpers = self.wake.helpers_for(rest, left, self.max_helpers, self.care);
+                if helpers > 0 {
+                    return Step::Together { helpers };
+                }
+                let price = self.wake.arrival + self.wake.cost;
+                self.close_call |= 8.0 * rest > price;
+                // Look again before a quarter of what a wake-up is worth has passed, for the case
+                // that the items to come are dearer, and not before a look is a small part of the stretch.
+                let pause = (0.25 * price).max(2.0 * self.tick.telling());
+                (pause / cost) as usize
+            }
+        };
+        self.stretch = stretch.clamp(1, left);
+        let range = self.done..self.done + self.stretch;
+        self.done = range.end;
+        Step::Alone(range)
+    }
+
+    /// Learns from the stretch that ended at `now`.
+    fn look(&mut self, now: Nanos) {
+        let now = now.max(self.last);
+        if self.stretch > 0 {
+            let took = ((now - self.last) as f64 - self.tick.0).max(0.0);
+            if self.cost.is_some() || took >= self.tick.telling() {
+                self.cost = Some((took / self.stretch as f64).max(f64::MIN_POSITIVE));
+            }
+        }
+        self.last = now;
+    }
+}

@@ -1,0 +1,147 @@
+//! How many workers: all, all but some, a fraction, the physical cores, or exactly so many.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+/// How many workers a pool has, decided when the pool is built.
+///
+/// The number of processors is what this process may really use: its affinity mask
+/// (`taskset`, a batch system's binding) and its cgroup CPU quota (a container's limit) are
+/// honoured, so a container limited to 2 of 64 cores gets 2. A quota is rounded down, and
+/// no answer is below 1.
+///
+/// Users of joblib find `n_jobs=-1` as [`Workers::all`] and `n_jobs=-2` as
+/// [`Workers::all_but(1)`](Workers::all_but).
+///
+/// # Examples
+///
+/// ```
+/// use scipar::{Pool, Workers};
+///
+/// assert_eq!(Workers::exactly(3).count(), 3);
+/// assert!(Workers::all().count() >= 1);
+/// assert!(Workers::all_but(1).count() <= Workers::all().count());
+/// assert_eq!(Pool::new(Workers::exactly(2)).num_workers(), 2);
+/// assert_eq!(Pool::new(2).num_workers(), 2); // a plain number means exactly
+/// ```
+#[doc(alias = "n_jobs")]
+#[doc(alias = "cpu_count")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Workers(Rule);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    AllBut(usize),
+    /// In (0, 1]; the constructor checks it.
+    Fraction(f64),
+    Physical,
+    Exactly(NonZeroUsize),
+}
+
+impl Workers {
+    /// One worker for each processor that this process may use.
+    #[must_use]
+    pub const fn all() -> Self {
+        Self(Rule::AllBut(0))
+    }
+
+    /// One worker for each usable processor except `spared`, and never fewer than one.
+    #[must_use]
+    pub const fn all_but(spared: usize) -> Self {
+        Self(Rule::AllBut(spared))
+    }
+
+    /// A share of the usable processors, rounded to the nearest whole number, at least one.
+    ///
+    /// # Panics
+    ///
+    /// Where `share` is not in (0, 1].
+    #[must_use]
+    #[track_caller]
+    pub const fn fraction(share: f64) -> Self {
+        assert!(share > 0.0 && share <= 1.0, "a fraction of the workers is above 0 and at most 1");
+        Self(Rule::Fraction(share))
+    }
+
+    /// One worker for each physical core, and no more than the usable processors.
+    ///
+    /// For code bound by the floating-point units or by memory, where two hardware threads
+    /// on one core get in each other's way.
+    #[must_use]
+    pub const fn physical() -> Self {
+        Self(Rule::Physical)
+    }
+
+    /// Exactly `workers`, whatever the machine has.
+    ///
+    /// # Panics
+    ///
+    /// Where `workers` is zero.
+    #[must_use]
+    #[track_caller]
+    pub const fn exactly(workers: usize) -> Self {
+        match NonZeroUsize::new(workers) {
+            Some(workers) => Self(Rule::Exactly(workers)),
+            None => panic!("a pool has at least one worker"),
+        }
+    }
+
+    /// The number that this rule gives on this machine, for this process, now. At least 1.
+    #[must_use]
+    pub fn count(self) -> usize {
+        self.resolve(usable(), num_cpus::get_physical)
+    }
+
+    /// The arithmetic of [`count`](Self::count), with the machine as an argument.
+    fn resolve(self, usable: usize, physical: impl FnOnce() -> usize) -> usize {
+        match self.0 {
+            Rule::AllBut(spared) => usable.saturating_sub(spared).max(1),
+            Rule::Fraction(share) => ((usable as f64 * share).round() as usize).max(1),
+            Rule::Physical => physical().clamp(1, usable.max(1)),
+            Rule::Exactly(workers) => workers.get(),
+        }
+    }
+}
+
+/// Processors that this process may use. Std reads the affinity mask and the cgroup quota;
+/// where it cannot tell, `num_cpus` asks the system in other ways.
+fn usable() -> usize {
+    std::thread::available_parallelism().map_or_else(|_| num_cpus::get(), NonZeroUsize::get).max(1)
+}
+
+impl Default for Workers {
+    /// [`Workers::all`].
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+impl From<usize> for Workers {
+    /// [`Workers::exactly`].
+    #[track_caller]
+    fn from(workers: usize) -> Self {
+        Self::exactly(workers)
+    }
+}
+
+impl From<NonZeroUsize> for Workers {
+    /// [`Workers::exactly`].
+    fn from(workers: NonZeroUsize) -> Self {
+        Self(Rule::Exactly(workers))
+    }
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Rule::AllBut(0) => write!(f, "all"),
+            Rule::AllBut(spared) => write!(f, "all but {spared}"),
+            Rule::Fraction(share) => write!(f, "{share} of all"),
+            Rule::Physical => write!(f, "the physical cores"),
+            Rule::Exactly(workers) => write!(f, "exactly {workers}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
