@@ -72,7 +72,7 @@ impl Assumptions {
     /// | `std_norm_rand.csv` | `scen_id`, `t`, `std_norm_rand` |
     ///
     /// The format is that of [`Portfolio::read_csv`]. Ages, durations, years and, within a scenario, months
-    /// are consecutive and in order; all but ages start at 0.
+    /// are consecutive and in order; all but ages start at 0. `TRUE` and `true` stand for `True`, and so on.
     ///
     /// # Errors
     ///

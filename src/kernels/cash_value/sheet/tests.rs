@@ -1,5 +1,4 @@
 use super::super::testing::{FIRST, HEADER, SECOND, read, refusal, with};
-use super::*;
 
 #[test]
 fn ways_to_write_the_same_portfolio_read_alike() {
