@@ -98,7 +98,36 @@ fn compare_values(set: &str, values: &[PresentValues], table: &HashMap<String, V
     }
 }
 
+/// The number of a field of a totals file, in quotes or not.
+fn field(totals: &str, name: &str) -> f64 {
+    let (_, rest) = totals.split_once(&format!("\"{name}\": ")).unwrap();
+    let end = rest.find([',', '\n']).unwrap();
+    rest[..end].trim_matches('"').parse().unwrap()
+}
+
+fn compare_totals(set: &str, projection: &Projection) {
+    let file = data("reference").join(format!("{set}_totals.json"));
+    let reference = std::fs::read_to_string(file).unwrap();
+    let totals = PresentValues::NAMES.map(|name| field(&reference, name));
+    let scale = totals[..4].iter().sum::<f64>() + totals[6].abs();
+    compare(
+        &format!("{set}: totals"),
+        &projection.totals().to_array(),
+        &totals,
+        &[scale; 9],
+    );
+    assert_eq!(
+        projection.horizon() as f64,
+        field(&reference, "max_proj_len")
+    );
+    assert_eq!(
+        projection.present_values().len() as f64,
+        field(&reference, "n_points")
+    );
+}
+
 fn compare_all(set: &str, projection: &Projection) {
+    compare_totals(set, projection);
     let suffix = if set == "mp10000" { ".gz" } else { "" };
     compare_values(
         set,

@@ -59,7 +59,7 @@ pub enum CashValueError {
         column: String,
     },
     /// A column is in the header more than once.
-    #[error("{}: line 1: column \"{column}\" appears more than once", path.display())]
+    #[error("{}: line 1: column {column:?} appears more than once", path.display())]
     RepeatedColumn {
         /// The file.
         path: PathBuf,
@@ -89,7 +89,7 @@ pub enum CashValueError {
         expected: usize,
     },
     /// A value is outside its domain, or is not a value of its kind at all.
-    #[error("{place}, column \"{column}\": found {found}, expected {expected}")]
+    #[error("{place}, column {column:?}: found {found}, expected {expected}")]
     Value {
         /// Where.
         place: Place,

@@ -99,6 +99,8 @@ mod portfolio;
 mod projection;
 mod rates;
 mod serial;
+#[cfg(feature = "csv")]
+mod sheet;
 mod tables;
 #[cfg(test)]
 mod testing;

@@ -26,7 +26,8 @@ use crate::pool::Pool;
 ///
 /// Reproducible: the same bits for any number of workers. Points are taken in blocks of 256 by their position,
 /// present values come in portfolio order, and the totals of the blocks are combined in a tree that depends
-/// on the number of points alone. Present values of a point do not depend on its neighbours at all, except
+/// on the number of points alone. (`exp` and `pow` are the system's, so another platform may differ in the last
+/// bits.) Present values of a point do not depend on its neighbours at all, except
 /// through T if it is past its term.
 ///
 /// # Blocking

@@ -18,7 +18,7 @@ pub struct Columns {
     pub spec_id: Vec<String>,
     /// Age at issue in years.
     pub age_at_entry: Vec<i32>,
-    /// Term in years; not used for whole-life products.
+    /// Term in years; not used for whole-life products. With 0 or less the point is past its term.
     pub policy_term: Vec<i32>,
     /// Number of policies; need not be whole.
     pub policy_count: Vec<f64>,

@@ -91,8 +91,13 @@ pub(super) const COLUMNS: usize = 22;
 ///
 /// Beside the flows of [`PresentValues`] there are `Claims` (the sum of the three benefits),
 /// `av_bef_mat` (account value in force at the start of the month), `surr_charge`, `maint_fee`,
-/// `coi` (cost of insurance), `prem_to_av` (premiums less loadings) and the two margins, which add
-/// up to the net cash flow where no point starts with an account that nobody has paid for.
+/// `coi` (cost of insurance) and `prem_to_av` (premiums less loadings), all in the currency unit of the
+/// portfolio. Two margins say where the net cash flow comes from:
+///
+/// * `margin_expense` = loadings + surrender charges + fees - commissions - expenses,
+/// * `margin_mortality` = cost of insurance - (death benefits - accounts of the dead).
+///
+/// They add up to it where no point is issued with an account that nobody has paid for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MonthlyFlows {
     rows: Vec<[f64; 17]>,

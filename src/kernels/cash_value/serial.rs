@@ -9,7 +9,7 @@ use super::projection::{COLUMNS, PresentValues, Projection};
 /// Projects a portfolio point by point on the caller's thread: the oracle of [`project`](super::project).
 ///
 /// Choose it to check, to debug or to read; [`project`](super::project) gives the same numbers up to
-/// rounding and is many times faster.
+/// rounding, several times faster on one core and on all of them.
 ///
 /// # Ordering and determinism
 ///

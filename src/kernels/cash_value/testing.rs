@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::{Assumptions, Columns, Portfolio, PremiumType, Product, Projection, Scalars, Tables};
+use super::{
+    Assumptions, CashValueError, Columns, Portfolio, PremiumType, Product, Projection, Scalars,
+    Tables,
+};
 
 pub(super) fn data(name: &str) -> PathBuf {
     [
@@ -153,7 +156,8 @@ pub(super) fn compare(a: &Projection, b: &Projection) -> Result<(), String> {
 fn compare_row(what: &str, a: &[f64], b: &[f64], scale: f64) -> Result<(), String> {
     for (column, (a, b)) in a.iter().zip(b).enumerate() {
         let bound = 1e-10 * b.abs().max(1e-3 * scale);
-        if !((a - b).abs() <= bound) {
+        let is_close = (a - b).abs() <= bound; // false for NaN
+        if !is_close {
             return Err(format!(
                 "{what}, column {column}: {a:e} is not {b:e} within {bound:e}"
             ));
@@ -171,4 +175,27 @@ pub(super) fn flow<'a>(projection: &'a Projection, name: &str) -> &'a [f64] {
 #[track_caller]
 pub(super) fn assert_close(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs(), "{a:?} is not {b:?}");
+}
+
+// A portfolio as text: the header and two lines.
+pub(super) const HEADER: &str = "point_id,spec_id,age_at_entry,sex,policy_term,policy_count,sum_assured,\
+                      duration_mth,premium_pp,av_pp_init";
+pub(super) const FIRST: &str = "1,A,20,M,10,100,500000,0,500000,0";
+pub(super) const SECOND: &str = "2,B,50,M,20,100,500000,-3,500000,0";
+
+/// The portfolio of a text, called `points.csv`.
+pub(super) fn read(text: impl AsRef<[u8]>) -> Result<Portfolio, CashValueError> {
+    Portfolio::from_csv_reader(text.as_ref(), "points.csv")
+}
+
+/// The portfolio of the header, the first line, and this one.
+pub(super) fn with(line: &str) -> Result<Portfolio, CashValueError> {
+    read(format!("{HEADER}\n{FIRST}\n{line}\n"))
+}
+
+/// The message of a refusal, which must be one line.
+pub(super) fn refusal(result: Result<Portfolio, CashValueError>) -> String {
+    let message = result.unwrap_err().to_string();
+    assert!(!message.contains(['\n', '\r']), "{message:?} is one line");
+    message
 }

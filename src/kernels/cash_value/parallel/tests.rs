@@ -3,13 +3,18 @@ use std::sync::Mutex;
 use super::super::testing::{data, shipped};
 use super::*;
 
-fn ten_thousand() -> Portfolio {
-    Portfolio::read_csv(data("model_points_10000.csv")).unwrap()
+const POINTS: usize = 2600;
+
+/// The first points of the large portfolio: eleven blocks, the last one not full.
+fn large() -> Portfolio {
+    let text = std::fs::read_to_string(data("model_points_10000.csv")).unwrap();
+    let lines: String = text.split_inclusive('\n').take(1 + POINTS).collect();
+    Portfolio::from_csv_reader(lines.as_bytes(), "large.csv").unwrap()
 }
 
 #[test]
 fn bits_do_not_depend_on_workers_or_chunking() {
-    let portfolio = ten_thousand();
+    let portfolio = large();
     let expected = project(&portfolio, shipped()).unwrap();
     let bits = |projection: &Projection| -> Vec<u64> {
         let values = projection
@@ -45,7 +50,7 @@ fn bits_do_not_depend_on_workers_or_chunking() {
 
 #[test]
 fn progress_counts_every_point_once() {
-    let portfolio = ten_thousand();
+    let portfolio = large();
     let reports = Mutex::new(Vec::new());
     let pool = Pool::new(2);
     let projector = Projector::new(&portfolio, shipped()).pool(&pool);
@@ -55,14 +60,14 @@ fn progress_counts_every_point_once() {
         .unwrap();
     let mut reports = reports.into_inner().unwrap();
     reports.sort_unstable();
-    assert_eq!(reports.len(), 10_000_usize.div_ceil(BLOCK));
-    assert_eq!(reports.last(), Some(&10_000));
+    assert_eq!(reports.len(), POINTS.div_ceil(BLOCK));
+    assert_eq!(reports.last(), Some(&POINTS));
     assert!(reports.windows(2).all(|pair| pair[0] < pair[1]));
 }
 
 #[test]
 fn an_error_comes_before_any_progress() {
-    let portfolio = ten_thousand();
+    let portfolio = large();
     let mut tables = shipped().tables().clone();
     tables.products.retain(|product| product.id != "D");
     let assumptions = Assumptions::new(tables, Default::default()).unwrap();
@@ -74,7 +79,7 @@ fn an_error_comes_before_any_progress() {
     let message = error.to_string();
     assert!(
         message.ends_with(
-            "model_points_10000.csv: line 4, column \"spec_id\": found \"D\", \
+            "large.csv: line 4, column \"spec_id\": found \"D\", \
              expected a product of [\"A\", \"B\", \"C\"]"
         ),
         "{message}"
