@@ -137,8 +137,9 @@ fn write_outputs(
     }
     if let Some(output) = outputs.plot {
         let subtitle = format!(
-            "{} points, scenario {scenario}; sums over twelve months, not discounted, in the currency of the portfolio",
-            portfolio.len()
+            "{}, scenario {scenario}; sums over twelve months, in the currency of the portfolio, \
+             not discounted",
+            report::counted(portfolio.len(), "point"),
         );
         let svg = plot::svg(projection.cash_flows(), &subtitle)?;
         staged.push(output.stage(|file| file.write_all(svg.as_bytes()))?);

@@ -126,7 +126,7 @@ fn panel(
         .configure_mesh()
         .x_desc("years from the start of the projection")
         .y_desc(scale.label())
-        .x_labels(12)
+        .x_labels(years.min(11) + 1)
         .y_labels(7)
         .x_label_formatter(&|year| format!("{year:.0}"))
         .y_label_formatter(&|amount| scale.tick(*amount))

@@ -13,13 +13,17 @@ pub(crate) fn heading(
     scenario: u32,
     workers: usize,
 ) -> String {
-    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     format!(
         "{}, {}, scenario {scenario}, {}\n\n",
         counted(num_points, "point"),
         counted(projection.horizon(), "month"),
         counted(workers, "worker"),
     )
+}
+
+/// A number and what it counts.
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The totals, one line each.
