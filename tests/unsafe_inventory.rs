@@ -1,5 +1,7 @@
 //! The list of unsafe code in `src/docs/unsafe_code.md` is the code's.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,9 @@ fn code(text: &str) -> String {
 }
 
 fn count_unsafe(code: &str) -> usize {
-    code.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| *word == "unsafe").count()
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| *word == "unsafe")
+        .count()
 }
 
 #[test]
@@ -41,8 +45,16 @@ fn the_inventory_of_unsafe_code_is_complete_and_current() {
     let found: BTreeMap<String, usize> = files
         .iter()
         .map(|path| {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-            (name, count_unsafe(&code(&fs::read_to_string(path).unwrap())))
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace('\\', "/");
+            (
+                name,
+                count_unsafe(&code(&fs::read_to_string(path).unwrap())),
+            )
         })
         .filter(|(_, sites)| *sites > 0)
         .collect();
@@ -53,14 +65,25 @@ fn the_inventory_of_unsafe_code_is_complete_and_current() {
         .filter(|line| line.starts_with("| src/"))
         .map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            (cells[1].to_owned(), cells[2].parse().expect("the second cell is a number"))
+            (
+                cells[1].to_owned(),
+                cells[2].parse().expect("the second cell is a number"),
+            )
         })
         .collect();
 
-    assert_eq!(found, listed, "left: the code, right: src/docs/unsafe_code.md");
+    assert_eq!(
+        found, listed,
+        "left: the code, right: src/docs/unsafe_code.md"
+    );
 }
 
 #[test]
 fn the_counter_sees_keywords_and_nothing_else() {
-    assert_eq!(count_unsafe(&code("unsafe { f() } // unsafe\n/// unsafe\nlet s = \"unsafe\"; my_unsafe(); unsafe_code")), 1);
+    assert_eq!(
+        count_unsafe(&code(
+            "unsafe { f() } // unsafe\n/// unsafe\nlet s = \"unsafe\"; my_unsafe(); unsafe_code"
+        )),
+        1
+    );
 }

@@ -46,7 +46,14 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    pub(crate) fn new(units: usize, max_helpers: usize, wake: Wake, tick: Tick, known: Experience, now: Nanos) -> Self {
+    pub(crate) fn new(
+        units: usize,
+        max_helpers: usize,
+        wake: Wake,
+        tick: Tick,
+        known: Experience,
+        now: Nanos,
+    ) -> Self {
         Self {
             units,
             done: 0,
@@ -74,7 +81,9 @@ impl Lead {
     /// call, which may lie on a slope; unless these are so different that the items must have changed.
     pub(crate) fn cost(&self) -> Option<f64> {
         match (self.known, self.seen) {
-            (Some(known), Some(seen)) if seen < CHANGED * known && known < CHANGED * seen => Some(known),
+            (Some(known), Some(seen)) if seen < CHANGED * known && known < CHANGED * seen => {
+                Some(known)
+            }
             (known, seen) => seen.or(known),
         }
     }
@@ -118,7 +127,9 @@ impl Lead {
             None => self.done.max(1),
             Some(cost) => {
                 let rest = left as f64 * cost * self.trust();
-                let helpers = self.wake.helpers_for(rest, left, self.max_helpers, self.care);
+                let helpers = self
+                    .wake
+                    .helpers_for(rest, left, self.max_helpers, self.care);
                 if helpers > 0 {
                     return Step::Together { helpers };
                 }
@@ -129,7 +140,11 @@ impl Lead {
                 let pause = (0.25 * price).max(2.0 * self.tick.telling());
                 let stretch = (pause / cost) as usize;
                 // What this call alone has shown is not to be trusted for longer than it has lasted.
-                if self.known.is_some() { stretch } else { stretch.min(self.done.max(1)) }
+                if self.known.is_some() {
+                    stretch
+                } else {
+                    stretch.min(self.done.max(1))
+                }
             }
         };
         self.stretch = stretch.clamp(1, left);

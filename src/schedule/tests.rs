@@ -16,10 +16,14 @@ struct Costs(Vec<f64>);
 impl Costs {
     fn new(costs: impl IntoIterator<Item = f64>) -> Self {
         let mut sum = 0.0;
-        Self(std::iter::once(0.0).chain(costs.into_iter().map(|c| {
-            sum += c;
-            sum
-        })).collect())
+        Self(
+            std::iter::once(0.0)
+                .chain(costs.into_iter().map(|c| {
+                    sum += c;
+                    sum
+                }))
+                .collect(),
+        )
     }
 
     fn units(&self) -> usize {
@@ -35,7 +39,9 @@ impl Costs {
     }
 
     fn largest(&self) -> f64 {
-        (0..self.units()).map(|i| self.of(i..i + 1)).fold(0.0, f64::max)
+        (0..self.units())
+            .map(|i| self.of(i..i + 1))
+            .fold(0.0, f64::max)
     }
 }
 
@@ -45,7 +51,10 @@ struct Random(u64);
 impl Random {
     /// Uniform in (0, 1).
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 }
@@ -56,7 +65,9 @@ enum Shape {
     RampUp,
     RampDown,
     /// A share of the items costs a multiple of the others: at the front, in the middle, at the end.
-    Heavy { at: f64 },
+    Heavy {
+        at: f64,
+    },
     Exponential,
     Bimodal,
 }
@@ -84,16 +95,27 @@ fn costs(shape: Shape, units: usize, mean: f64, heavy_share: f64, heavy_factor: 
             Shape::RampDown => 2.0 * (1.0 - x),
             Shape::Heavy { at } => {
                 let start = at * (1.0 - heavy_share);
-                if (start..start + heavy_share).contains(&x) { heavy_factor } else { 1.0 }
+                if (start..start + heavy_share).contains(&x) {
+                    heavy_factor
+                } else {
+                    1.0
+                }
             }
             Shape::Exponential => -random.next().ln(),
-            Shape::Bimodal => if random.next() < 0.1 { 5.5 } else { 0.5 },
+            Shape::Bimodal => {
+                if random.next() < 0.1 {
+                    5.5
+                } else {
+                    0.5
+                }
+            }
         }
     }))
 }
 
-/// The outcome of a simulated call.
+/// The outcome of a simulated call; what is not asserted is shown when an assertion fails.
 #[derive(Debug)]
+#[allow(dead_code, reason = "shown by Debug")]
 struct Outcome {
     makespan: f64,
     helpers: usize,
@@ -103,7 +125,10 @@ struct Outcome {
 
 /// Runs a call of `workers` workers whose helpers arrive `delay` after they are called.
 fn simulate(costs: &Costs, workers: usize, delay: f64, known: Experience) -> Outcome {
-    let wake = Wake { cost: (0.2 * delay).min(10_000.0), arrival: delay };
+    let wake = Wake {
+        cost: (0.2 * delay).min(10_000.0),
+        arrival: delay,
+    };
     let units = costs.units();
     let mut lead = Lead::new(units, (workers - 1).min(units - 1), wake, TICK, known, 0);
     let mut now = 0.0;
@@ -111,7 +136,13 @@ fn simulate(costs: &Costs, workers: usize, delay: f64, known: Experience) -> Out
         match lead.next(now as Nanos) {
             Step::Alone(range) => now += costs.of(range) + TICK.0,
             Step::Together { helpers } => break helpers,
-            Step::Finished => return Outcome { makespan: now, helpers: 0, visits: 0 },
+            Step::Finished => {
+                return Outcome {
+                    makespan: now,
+                    helpers: 0,
+                    visits: 0,
+                };
+            }
         }
     };
     let dispenser = Dispenser::new(lead.done(), units);
@@ -120,7 +151,11 @@ fn simulate(costs: &Costs, workers: usize, delay: f64, known: Experience) -> Out
     let mut free = BinaryHeap::new();
     let mut hands: Vec<Hand> = Vec::new();
     for worker in 0..=helpers {
-        let begins = if worker == 0 { called } else { now + wake.arrival };
+        let begins = if worker == 0 {
+            called
+        } else {
+            now + wake.arrival
+        };
         hands.push(Hand::new(lead.cost(), TICK, begins as Nanos));
         free.push(Reverse((begins as Nanos, worker)));
     }
@@ -130,7 +165,10 @@ fn simulate(costs: &Costs, workers: usize, delay: f64, known: Experience) -> Out
     let mut wanted = helpers;
     while let Some(Reverse((time, worker))) = free.pop() {
         // As in the engine: the caller calls more helpers when the rest turns out to be worth them.
-        if worker == 0 && wanted < workers - 1 && let Some(cost) = hands[0].cost() {
+        if worker == 0
+            && wanted < workers - 1
+            && let Some(cost) = hands[0].cost()
+        {
             let left = dispenser.left();
             let more = wake.helpers_for(left as f64 * cost, left, workers - 1, 1.0);
             for helper in wanted..more.max(wanted) {
@@ -152,7 +190,11 @@ fn simulate(costs: &Costs, workers: usize, delay: f64, known: Experience) -> Out
     }
     assert_eq!(ended, wanted + 1);
     assert_eq!(dispenser.handed(), units);
-    Outcome { makespan, helpers: wanted, visits }
+    Outcome {
+        makespan,
+        helpers: wanted,
+        visits,
+    }
 }
 
 const WORKERS: [usize; 5] = [2, 8, 64, 256, 1_024];
@@ -172,7 +214,13 @@ fn worst(
             for &mean in means {
                 let costs = costs(shape, per_worker * workers, mean, share, factor);
                 for delay in DELAYS {
-                    for known in [Experience::NONE, Experience { cost: mean as f32, ..Experience::NONE }] {
+                    for known in [
+                        Experience::NONE,
+                        Experience {
+                            cost: mean as f32,
+                            ..Experience::NONE
+                        },
+                    ] {
                         let outcome = simulate(&costs, workers, delay, known);
                         let ratio = outcome.makespan / bound(&costs, workers, delay);
                         all.push((ratio, format!("{shape:?} workers {workers} mean {mean} delay {delay} {known:?}: {outcome:?}")));
@@ -214,7 +262,13 @@ fn thirty_items_per_worker_end_not_far_from_the_lower_bound() {
 #[test]
 fn no_run_is_slower_than_serial() {
     for per_worker in [1, 30, 1_000] {
-        let all = worst(per_worker, &[5.0, 200.0, 5_000.0, 200_000.0], 0.1, 4.0, |costs, _, _| costs.total() + 200.0);
+        let all = worst(
+            per_worker,
+            &[5.0, 200.0, 5_000.0, 200_000.0],
+            0.1,
+            4.0,
+            |costs, _, _| costs.total() + 200.0,
+        );
         print(&all);
         assert!(all[0].0 <= 1.02, "{:?}", all[0]);
     }
