@@ -1,6 +1,6 @@
 //! Skeleton.
-mod chunking;
 pub mod kernels;
 mod pool;
-pub use chunking::Chunking;
+mod chunking;
 pub use pool::Pool;
+pub use chunking::Chunking;
