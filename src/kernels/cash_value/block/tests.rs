@@ -100,3 +100,15 @@ fn lanes_fill_whole_cache_lines() {
     assert_eq!(size_of::<State>() % size_of::<Lanes>(), 0);
     assert_eq!(size_of::<State>(), 17 * size_of::<Lanes>());
 }
+
+#[test]
+fn blocks_that_end_at_different_months_agree_with_the_serial_projection() {
+    let short = Point { term: 2, ..POINT };
+    let long = Point {
+        spec: "D",
+        premium: 1000.0,
+        ..POINT
+    };
+    both(&[[short; BLOCK], [long; BLOCK]].concat());
+    both(&[[long; BLOCK], [short; BLOCK]].concat());
+}

@@ -57,3 +57,16 @@ fn a_run_keeps_few_sums() {
     let lens: Vec<usize> = run.pieces.iter().map(|piece| piece.len).collect();
     assert_eq!(lens, [512, 256, 128, 64, 32, 8]);
 }
+
+#[test]
+fn months_that_only_one_block_reaches_are_kept() {
+    for (left, right) in [(1, 3), (3, 1)] {
+        let row = Row {
+            premiums: 1.0,
+            ..Row::default()
+        };
+        let run = Totals::of_block(0, vec![row; left]).join(Totals::of_block(1, vec![row; right]));
+        let premiums: Vec<f64> = sums(run).iter().map(|row| row.premiums).collect();
+        assert_eq!(premiums, [2.0, 1.0, 1.0]);
+    }
+}
