@@ -44,11 +44,13 @@ impl Wake {
         if units < 2 || max_helpers == 0 {
             return 0;
         }
-        // Each helper has to bring at least what its coming costs, twice over.
-        let worth = (rest / (2.0 * (self.arrival + self.cost))) as usize;
+        // Each helper has to bring at least what its coming costs.
+        let worth = (rest / (self.arrival + self.cost)) as usize;
         let helpers = worth.clamp(1, max_helpers.min(units - 1));
         let gain = rest - self.time_together(rest, units, helpers);
-        if gain > rest * (0.1 * care).min(0.45) {
+        // The fewer items each worker has, the more depends on which of them are the dear ones.
+        let chance = (helpers + 1) as f64 / units as f64;
+        if gain > rest * ((0.1 + 0.2 * chance) * care).min(0.45) {
             helpers
         } else {
             0

@@ -21,7 +21,7 @@ fn the_ratio_names_the_bound() {
     assert_eq!(timing(100, 190).bound(2), Bound::Parallel);
     assert_eq!(timing(100, 120).bound(2), Bound::Parallel);
     assert_eq!(timing(100, 100).bound(2), Bound::Serial);
-    assert_eq!(timing(100, 80).bound(2), Bound::Serial);
+    assert_eq!(timing(100, 81).bound(2), Bound::Serial);
     assert_eq!(timing(100, 79).bound(2), Bound::Waiting);
     assert_eq!(timing(100, 0).bound(2), Bound::Waiting);
     assert_eq!(
