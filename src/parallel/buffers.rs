@@ -40,7 +40,7 @@ impl<S: Source> Input<S> {
     #[inline]
     #[allow(unsafe_code, reason = "passes its obligations on")]
     pub(crate) unsafe fn take(&self, range: Range<usize>) -> Chunk<'_, S> {
-        // SAFETY: the obligations are the same.
+        // SAFETY: the obligations are the same, and the chunk borrows `self`.
         unsafe { self.shared.take(range) }
     }
 
