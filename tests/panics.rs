@@ -111,12 +111,13 @@ fn every_operation_re_raises_the_panic_of_the_lowest_index() {
         };
         let mut out = vec![0; LEN];
         assert_eq!(index_of(s, || s.pool.par_map_into_chunked(0..LEN, &mut out, s.chunking, item)), 77, "{s}: map into");
-        assert_eq!(index_of(s, || s.pool.par_for_each_chunked(0..LEN, s.chunking, |i| drop(item(i)))), 77, "{s}: for each");
+        let for_each = || s.pool.par_for_each_chunked(0..LEN, s.chunking, |i| _ = item(i));
+        assert_eq!(index_of(s, for_each), 77, "{s}: for each");
         let try_map = || drop(s.pool.par_try_map_chunked(0..LEN, s.chunking, |i| Ok::<_, ()>(item(i))));
         assert_eq!(index_of(s, try_map), 77, "{s}: try map");
         let by_chunk = || drop(s.pool.par_map_by_chunk(0..LEN, s.chunking, |_, chunk| chunk.map(item).sum::<usize>()));
         assert_eq!(index_of(s, by_chunk), 77, "{s}: by chunk");
-        let reduce = || drop(s.pool.par_map_reduce_chunked(0..LEN, s.chunking, item, || 0, |a, b| a + b));
+        let reduce = || _ = s.pool.par_map_reduce_chunked(0..LEN, s.chunking, item, || 0, |a, b| a + b);
         assert_eq!(index_of(s, reduce), 77, "{s}: map reduce");
     });
 }
@@ -416,7 +417,8 @@ fn a_panic_while_a_result_is_dropped_loses_no_other_result() {
     println!("not checked: the second worker never finished an item after the failing one");
 }
 
-/// Item 149 fails in one way and item `150` in the other, each sure to have happened; the lower index decides which one counts.
+/// One item fails with an error and another with a panic, both sure to have begun. The lower index is to decide, as it
+/// does in a serial loop, and not who came first.
 fn error_and_panic(error_at: usize, panic_at: usize) -> Result<Result<(), usize>, usize> {
     quiet();
     let pool = started(2);
@@ -492,7 +494,7 @@ fn later_chunks_are_not_started_after_a_panic() {
     for pool in &pools() {
         let ran = AtomicUsize::new(0);
         let index = index_of(&"skipping", || {
-            pool.par_for_each_chunked(0..1_000_000, Chunking::size(10), |i| {
+            pool.par_for_each_chunked(0..1_000_000_usize, Chunking::size(10), |i| {
                 ran.fetch_add(1, SeqCst);
                 if i == 5 {
                     panic_any(Meant(i));
