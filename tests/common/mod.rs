@@ -99,6 +99,13 @@ pub(crate) fn quiet() {
     });
 }
 
+/// The index in the payload of a meant panic in `f`; `None` where nothing panics.
+pub(crate) fn meant_panic_in(f: impl FnOnce()) -> Option<usize> {
+    quiet();
+    let payload = catch_unwind(AssertUnwindSafe(f)).err()?;
+    Some(payload.downcast_ref::<Meant>().expect("a meant panic").0)
+}
+
 /// How often things numbered from 0 were dropped.
 #[derive(Debug)]
 pub(crate) struct Drops(Vec<AtomicUsize>);
