@@ -454,7 +454,10 @@ fn heavy_work_is_shared_by_both_workers() {
             pool.par_map_into_chunked(0..200, &mut [(); 200], chunking, |_| item(seen));
         });
         assert_shared("try map", chunking, |pool, seen| {
-            let _ = pool.par_try_map_chunked(0..200, chunking, |_| Ok::<_, ()>(item(seen)));
+            let _ = pool.par_try_map_chunked(0..200, chunking, |_| {
+                item(seen);
+                Ok::<_, ()>(1)
+            });
         });
         assert_shared("map by chunk", chunking, |pool, seen| {
             pool.par_map_by_chunk(0..200_i32, chunking, |_, chunk| chunk.for_each(|_| item(seen)));

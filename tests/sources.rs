@@ -1,6 +1,8 @@
 //! Every source: its items, its chunks with their start indices, and results borrowed from it.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::reversed_empty_ranges, reason = "a source like any other")]
+#![allow(clippy::useless_vec, reason = "the vectors are sources, or shorter to write")]
 
 mod common;
 

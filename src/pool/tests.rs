@@ -15,7 +15,7 @@ fn burn(cpu: Duration) {
 }
 
 fn on_every_thread<R: Send>(pool: &Pool, f: impl Fn() -> R + Sync) -> Vec<R> {
-    pool.threads().as_ref().unwrap().rayon().broadcast(|_| f())
+    pool.threads().as_ref().expect("threads for a test").rayon().broadcast(|_| f())
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn hooks_of_a_pool_that_starts_no_thread_are_not_called() {
 fn install_runs_on_the_pools_threads_and_gives_the_result_back() {
     let pool = Pool::new(3);
     let caller = std::thread::current().id();
-    let words = vec![String::from("borrowed")];
+    let words = [String::from("borrowed")];
     let (inside, threads, word) =
         pool.install(|| (std::thread::current().id(), rayon::current_num_threads(), words[0].as_str())).unwrap();
     assert_ne!(inside, caller);
@@ -143,15 +143,23 @@ fn time_counts_the_cpu_of_all_workers_exactly() {
     assert!(timing.resolution <= Duration::from_millis(1));
 }
 
+/// How many processors the machine gives to two threads of which each burns 20 ms.
+fn processors_given_to_two() -> f64 {
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| burn(Duration::from_millis(20)));
+        }
+    });
+    0.04 / start.elapsed().as_secs_f64()
+}
+
 #[test]
 fn two_busy_workers_use_up_to_twice_the_wall_time() {
-    if Workers::all().count() < 2 {
-        println!("skipped: this machine has one processor to give");
-        return;
-    }
     let pool = Pool::builder().workers(2).build().unwrap();
     let mut seen = Vec::new();
-    for _ in 0..40 {
+    let start = Instant::now();
+    while seen.len() < 20 && start.elapsed() < Duration::from_secs(10) {
         let (_, timing) = pool.time(|| pool.par_for_each_chunked(0..400, Chunking::auto(), |_| burn(Duration::from_micros(100))));
         // Two workers never use more than twice the wall time, but for the hand-over at the ends.
         assert!(timing.parallelism() < 2.1, "{timing}");
@@ -159,9 +167,13 @@ fn two_busy_workers_use_up_to_twice_the_wall_time() {
             assert_eq!(timing.bound(2), crate::timer::Bound::Parallel);
             return;
         }
-        seen.push(timing.parallelism());
+        // It counts against the pool only where the machine had two processors to give.
+        if processors_given_to_two() > 1.8 {
+            seen.push(timing.parallelism());
+        }
     }
-    panic!("two busy workers never used more than 1.5 times the wall time: {seen:.2?}");
+    assert!(seen.len() < 20, "two busy workers never used more than 1.5 times the wall time: {seen:.2?}");
+    println!("not checked: the machine was too busy to give two processors");
 }
 
 #[test]
