@@ -62,7 +62,10 @@ const fn nonzero(n: usize, what: &str) -> NonZeroUsize {
 
 impl Chunking {
     const fn new(kind: Kind) -> Self {
-        Self { kind, min_len: NonZeroUsize::MIN }
+        Self {
+            kind,
+            min_len: NonZeroUsize::MIN,
+        }
     }
 
     /// Chunks chosen by the schedule while the work runs.
@@ -95,7 +98,10 @@ impl Chunking {
     #[track_caller]
     #[doc(alias = "static")]
     pub const fn count(num_chunks: usize) -> Self {
-        Self::new(Kind::Count(nonzero(num_chunks, "there is at least one chunk")))
+        Self::new(Kind::Count(nonzero(
+            num_chunks,
+            "there is at least one chunk",
+        )))
     }
 
     /// One chunk, on the caller's thread; no pool is touched.
@@ -149,7 +155,10 @@ impl Chunking {
     #[must_use]
     pub fn ranges(self, len: usize) -> Ranges {
         let split = self.leaves(len);
-        Ranges { split, at: 0..split.num_chunks() }
+        Ranges {
+            split,
+            at: 0..split.num_chunks(),
+        }
     }
 
     /// The grains that a map may be handed out in: single items for `auto`.
@@ -167,7 +176,17 @@ impl Chunking {
         match self.kind {
             Kind::Auto => Split::by_size(len, max(auto_leaf_len(len), min)),
             Kind::Size(size) => Split::by_size(len, max(size.get(), min)),
-            Kind::Count(count) if min > 1 => Split::by_count(len, max(1, if count.get() < len / min { count.get() } else { len / min })),
+            Kind::Count(count) if min > 1 => Split::by_count(
+                len,
+                max(
+                    1,
+                    if count.get() < len / min {
+                        count.get()
+                    } else {
+                        len / min
+                    },
+                ),
+            ),
             Kind::Count(count) => Split::by_count(len, count.get()),
             Kind::Serial => Split::by_size(len, max(len, 1)),
         }
@@ -243,12 +262,22 @@ pub(crate) struct Split {
 impl Split {
     /// Chunks of `size`, the last one the rest. `size` is above zero.
     const fn by_size(len: usize, size: usize) -> Self {
-        Self { len, base: size, longer: 0, num_chunks: len.div_ceil(size) }
+        Self {
+            len,
+            base: size,
+            longer: 0,
+            num_chunks: len.div_ceil(size),
+        }
     }
 
     /// `count` chunks with lengths that differ by at most one. `count` is above zero.
     const fn by_count(len: usize, count: usize) -> Self {
-        Self { len, base: len / count, longer: len % count, num_chunks: count }
+        Self {
+            len,
+            base: len / count,
+            longer: len % count,
+            num_chunks: count,
+        }
     }
 
     pub(crate) const fn num_chunks(&self) -> usize {
@@ -257,7 +286,11 @@ impl Split {
 
     /// Chunks that have an item. Empty ones, which only `count` makes, come last.
     pub(crate) const fn num_nonempty(&self) -> usize {
-        if self.base == 0 { self.longer } else { self.num_chunks }
+        if self.base == 0 {
+            self.longer
+        } else {
+            self.num_chunks
+        }
     }
 
     /// Index of the first item of chunk `chunk`, or the length where there is no such chunk.
@@ -266,7 +299,12 @@ impl Split {
         if chunk >= self.num_chunks {
             return self.len; // also keeps the product below from overflowing
         }
-        self.base * chunk + if chunk < self.longer { chunk } else { self.longer }
+        self.base * chunk
+            + if chunk < self.longer {
+                chunk
+            } else {
+                self.longer
+            }
     }
 
     /// The items of the chunks `chunks`, which lie side by side.

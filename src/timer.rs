@@ -84,7 +84,10 @@ struct Reading {
 
 impl Reading {
     fn now(clock: Clock) -> Self {
-        Self { wall: Instant::now(), cpu: clock.now() }
+        Self {
+            wall: Instant::now(),
+            cpu: clock.now(),
+        }
     }
 
     fn since(self, earlier: Self, resolution: Duration) -> Timing {
@@ -107,7 +110,11 @@ impl Timer {
     #[must_use]
     pub fn start_with(clock: Clock) -> Self {
         let start = Reading::now(clock);
-        Self { clock, start, lap: start }
+        Self {
+            clock,
+            start,
+            lap: start,
+        }
     }
 
     /// Time since the start.
@@ -156,13 +163,21 @@ pub struct Timing {
 impl Timing {
     /// A timing whose CPU time was added up from threads' own clocks.
     pub(crate) const fn exact(wall: Duration, cpu: Duration) -> Self {
-        Self { wall, cpu, resolution: FINE }
+        Self {
+            wall,
+            cpu,
+            resolution: FINE,
+        }
     }
 
     /// CPU time per wall time: how many processors were busy on average. 0 where no wall time passed.
     #[must_use]
     pub fn parallelism(&self) -> f64 {
-        if self.wall.is_zero() { 0.0 } else { self.cpu.as_secs_f64() / self.wall.as_secs_f64() }
+        if self.wall.is_zero() {
+            0.0
+        } else {
+            self.cpu.as_secs_f64() / self.wall.as_secs_f64()
+        }
     }
 
     /// What the run was bound by, when it had `workers` workers to use.
@@ -189,7 +204,13 @@ impl Timing {
 
 impl fmt::Display for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "wall {:.3?}, CPU {:.3?}, parallelism {:.2}", self.wall, self.cpu, self.parallelism())
+        write!(
+            f,
+            "wall {:.3?}, CPU {:.3?}, parallelism {:.2}",
+            self.wall,
+            self.cpu,
+            self.parallelism()
+        )
     }
 }
 

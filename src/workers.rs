@@ -59,7 +59,10 @@ impl Workers {
     #[must_use]
     #[track_caller]
     pub const fn fraction(share: f64) -> Self {
-        assert!(share > 0.0 && share <= 1.0, "a fraction of the workers is above 0 and at most 1");
+        assert!(
+            share > 0.0 && share <= 1.0,
+            "a fraction of the workers is above 0 and at most 1"
+        );
         Self(Rule::Fraction(share))
     }
 
@@ -106,7 +109,9 @@ impl Workers {
 /// Processors that this process may use. Std reads the affinity mask and the cgroup quota;
 /// where it cannot tell, `num_cpus` asks the system in other ways.
 fn usable() -> usize {
-    std::thread::available_parallelism().map_or_else(|_| num_cpus::get(), NonZeroUsize::get).max(1)
+    std::thread::available_parallelism()
+        .map_or_else(|_| num_cpus::get(), NonZeroUsize::get)
+        .max(1)
 }
 
 impl Default for Workers {

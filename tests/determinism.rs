@@ -25,13 +25,18 @@ fn noise(i: usize) -> f64 {
 
 /// Signs and magnitudes over thirty decades: any other order of addition has other bits.
 fn nasty(len: usize) -> Vec<f64> {
-    (0..len).map(|i| (noise(i) - 0.5) * 10_f64.powi((noise(i + 7 * len) * 30.0) as i32 - 15)).collect()
+    (0..len)
+        .map(|i| (noise(i) - 0.5) * 10_f64.powi((noise(i + 7 * len) * 30.0) as i32 - 15))
+        .collect()
 }
 
 /// Now and then takes a while, each time elsewhere.
 fn dither() {
     static CALLS: AtomicU64 = AtomicU64::new(0);
-    let call = CALLS.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    let call = CALLS
+        .fetch_add(1, Relaxed)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        >> 32;
     if call.is_multiple_of(128) {
         spin(Duration::from_micros(call / 128 % 32));
     }
@@ -68,7 +73,13 @@ fn tree<T: Clone>(mut level: Vec<T>, op: impl Fn(T, T) -> T) -> Option<T> {
 /// What `par_map_reduce_chunked` says it computes.
 fn documented_fold(xs: &[f64], chunking: Chunking, op: impl Fn(f64, f64) -> f64) -> f64 {
     let leaves = chunking.ranges(xs.len()).filter(|r| !r.is_empty());
-    tree(leaves.map(|r| xs[r].iter().copied().reduce(&op).unwrap()).collect(), &op).unwrap()
+    tree(
+        leaves
+            .map(|r| xs[r].iter().copied().reduce(&op).unwrap())
+            .collect(),
+        &op,
+    )
+    .unwrap()
 }
 
 /// What `par_sum_chunked` says it computes.
@@ -79,7 +90,15 @@ fn documented_sum(xs: &[f64], chunking: Chunking) -> f64 {
         let [a, b, c, d, e, f, g, h] = sums;
         ((a + b) + (c + d)) + ((e + f) + (g + h))
     };
-    tree(chunking.ranges(xs.len()).filter(|r| !r.is_empty()).map(leaf).collect(), |a, b| a + b).unwrap_or(0.0)
+    tree(
+        chunking
+            .ranges(xs.len())
+            .filter(|r| !r.is_empty())
+            .map(leaf)
+            .collect(),
+        |a, b| a + b,
+    )
+    .unwrap_or(0.0)
 }
 
 #[test]
@@ -97,14 +116,24 @@ fn a_reduction_has_the_same_documented_bits_for_any_workers_and_any_timing() {
                     *x
                 };
                 let got = pool.par_map_reduce_chunked(&xs, chunking, map, || 0.0, op);
-                assert_eq!(got.to_bits(), want, "{chunking}, {} workers", pool.num_workers());
+                assert_eq!(
+                    got.to_bits(),
+                    want,
+                    "{chunking}, {} workers",
+                    pool.num_workers()
+                );
             }
             let slow_op = |a, b| {
                 dither();
                 op(a, b)
             };
             let got = pool.par_reduce_chunked(&xs, chunking, || 0.0, slow_op);
-            assert_eq!(got.to_bits(), want, "{chunking}, {} workers, slow operation", pool.num_workers());
+            assert_eq!(
+                got.to_bits(),
+                want,
+                "{chunking}, {} workers, slow operation",
+                pool.num_workers()
+            );
         }
     }
 }
@@ -138,9 +167,19 @@ fn sums_of_every_small_length_have_the_documented_bits() {
     let xs = nasty(300);
     let pool = started(2);
     for len in 0..xs.len() {
-        for chunking in [Chunking::auto(), Chunking::size(1), Chunking::size(9), Chunking::count(5), Chunking::serial()] {
+        for chunking in [
+            Chunking::auto(),
+            Chunking::size(1),
+            Chunking::size(9),
+            Chunking::count(5),
+            Chunking::serial(),
+        ] {
             let got = pool.par_sum_chunked(&xs[..len], chunking);
-            assert_eq!(got.to_bits(), documented_sum(&xs[..len], chunking).to_bits(), "{len} items, {chunking}");
+            assert_eq!(
+                got.to_bits(),
+                documented_sum(&xs[..len], chunking).to_bits(),
+                "{len} items, {chunking}"
+            );
         }
     }
 }
@@ -149,7 +188,13 @@ fn sums_of_every_small_length_have_the_documented_bits() {
 fn the_tree_is_written_out_as_documented() {
     let pool = started(3);
     let written = |len: usize, chunking| {
-        pool.par_map_reduce_chunked(0..len, chunking, |i| i.to_string(), String::new, |a, b| format!("({a}{b})"))
+        pool.par_map_reduce_chunked(
+            0..len,
+            chunking,
+            |i| i.to_string(),
+            String::new,
+            |a, b| format!("({a}{b})"),
+        )
     };
     assert_eq!(written(0, Chunking::size(1)), "");
     assert_eq!(written(1, Chunking::size(1)), "0");
@@ -166,7 +211,14 @@ fn the_tree_is_written_out_as_documented() {
 #[test]
 fn the_leaves_of_auto_depend_on_the_length_alone() {
     let leaf = |len: usize| Chunking::auto().ranges(len).next().map(|r| r.len());
-    let lengths = [(0, None), (1, Some(1)), (63, Some(1)), (1_000, Some(8)), (100_000, Some(128)), (1_000_000, Some(512))];
+    let lengths = [
+        (0, None),
+        (1, Some(1)),
+        (63, Some(1)),
+        (1_000, Some(8)),
+        (100_000, Some(128)),
+        (1_000_000, Some(512)),
+    ];
     for (len, want) in lengths {
         assert_eq!(leaf(len), want, "{len} items");
         // By-chunk maps have the same ones, with any workers.
@@ -185,7 +237,10 @@ fn serial_is_the_plain_loop_bit_for_bit() {
     let serial = scipar::par_map_reduce_chunked(&xs, Chunking::serial(), |x| x * 3.0, || 0.0, op);
     assert_eq!(serial.to_bits(), plain.to_bits());
     let plain = xs.iter().copied().reduce(op).unwrap();
-    assert_eq!(scipar::par_reduce_chunked(&xs, Chunking::serial(), || 0.0, op).to_bits(), plain.to_bits());
+    assert_eq!(
+        scipar::par_reduce_chunked(&xs, Chunking::serial(), || 0.0, op).to_bits(),
+        plain.to_bits()
+    );
 }
 
 /// A sum with an error far below that of any sum under test, by Neumaier.
@@ -193,7 +248,11 @@ fn exact(xs: impl Iterator<Item = f64>) -> f64 {
     let (mut sum, mut rest) = (0.0_f64, 0.0_f64);
     for x in xs {
         let next = sum + x;
-        rest += if sum.abs() >= x.abs() { (sum - next) + x } else { (x - next) + sum };
+        rest += if sum.abs() >= x.abs() {
+            (sum - next) + x
+        } else {
+            (x - next) + sum
+        };
         sum = next;
     }
     sum + rest
@@ -207,8 +266,16 @@ fn the_error_of_a_sum_is_within_that_of_pairwise_summation() {
     let cases: [(&str, Vec<f64>); 4] = [
         ("thirty decades", nasty(LEN)),
         ("a tenth", vec![0.1; LEN]),
-        ("one big", (0..LEN).map(|i| if i == 0 { 1e16 } else { 1.0 }).collect()),
-        ("cancelling", (0..LEN).map(|i| if i % 2 == 0 { 1e8 + noise(i) } else { -1e8 }).collect()),
+        (
+            "one big",
+            (0..LEN).map(|i| if i == 0 { 1e16 } else { 1.0 }).collect(),
+        ),
+        (
+            "cancelling",
+            (0..LEN)
+                .map(|i| if i % 2 == 0 { 1e8 + noise(i) } else { -1e8 })
+                .collect(),
+        ),
     ];
     for (name, xs) in &cases {
         let want = exact(xs.iter().copied());

@@ -31,8 +31,17 @@ struct Case<'a> {
 
 impl fmt::Display for Case<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, chunking, weight, .. } = self;
-        write!(f, "{operation}, {chunking}, {} items of {weight:?}, ", self.ints.len())?;
+        let Self {
+            operation,
+            chunking,
+            weight,
+            ..
+        } = self;
+        write!(
+            f,
+            "{operation}, {chunking}, {} items of {weight:?}, ",
+            self.ints.len()
+        )?;
         match self.pool {
             Some(pool) => write!(f, "{} workers", pool.num_workers()),
             None => write!(f, "the global pool"),
@@ -53,7 +62,10 @@ impl Case<'_> {
 
     #[track_caller]
     fn check<T: PartialEq>(&self, got: T, want: T) {
-        assert!(got == want, "{self}: the answer is not that of the serial loop");
+        assert!(
+            got == want,
+            "{self}: the answer is not that of the serial loop"
+        );
     }
 }
 
@@ -82,8 +94,27 @@ fn ints(len: usize) -> Vec<i64> {
 }
 
 fn floats(len: usize) -> Vec<f64> {
-    let special = [f64::NAN, 3.5, -3.5, 0.0, -0.0, 3.5, -3.5, 1.0, f64::NAN, -1.0];
-    (0..len).map(|i| if i % 97 == 41 { special[i / 97 % special.len()] } else { special[i * i % special.len()] }).collect()
+    let special = [
+        f64::NAN,
+        3.5,
+        -3.5,
+        0.0,
+        -0.0,
+        3.5,
+        -3.5,
+        1.0,
+        f64::NAN,
+        -1.0,
+    ];
+    (0..len)
+        .map(|i| {
+            if i % 97 == 41 {
+                special[i / 97 % special.len()]
+            } else {
+                special[i * i % special.len()]
+            }
+        })
+        .collect()
 }
 
 type Operation = (&'static str, fn(&Case));
@@ -94,7 +125,14 @@ fn fill(operations: &[Operation], lengths: &[usize], weight: Duration) {
         for pool in pools().iter().map(Some).chain([None]) {
             for chunking in chunkings(len) {
                 for &(operation, check) in operations {
-                    check(&Case { operation, pool, chunking, weight, ints: &ints, floats: &floats });
+                    check(&Case {
+                        operation,
+                        pool,
+                        chunking,
+                        weight,
+                        ints: &ints,
+                        floats: &floats,
+                    });
                 }
             }
         }
@@ -106,7 +144,10 @@ fn map(case: &Case) {
         case.weigh();
         x * 3 - 1
     };
-    case.check(call!(case, par_map_chunked(case.ints, case.chunking, f)), case.ints.iter().map(f_light).collect());
+    case.check(
+        call!(case, par_map_chunked(case.ints, case.chunking, f)),
+        case.ints.iter().map(f_light).collect(),
+    );
     fn f_light(x: &i64) -> i64 {
         x * 3 - 1
     }
@@ -175,7 +216,11 @@ fn for_each_sees_every_item_once(case: &Case) {
 fn try_map_failing_at(case: &Case, bad: &[usize]) {
     let f = |i: usize| {
         case.weigh();
-        if bad.contains(&i) { Err(format!("item {i}")) } else { Ok(case.ints[i].to_string()) }
+        if bad.contains(&i) {
+            Err(format!("item {i}"))
+        } else {
+            Ok(case.ints[i].to_string())
+        }
     };
     let got = call!(case, par_try_map_chunked(0..case.len(), case.chunking, f));
     let want = match bad.iter().min() {
@@ -217,7 +262,11 @@ fn map_by_chunk(case: &Case) {
             (start, chunk.to_vec())
         })
     );
-    let want: Vec<_> = case.chunking.ranges(case.len()).map(|r| (r.start, case.ints[r].to_vec())).collect();
+    let want: Vec<_> = case
+        .chunking
+        .ranges(case.len())
+        .map(|r| (r.start, case.ints[r].to_vec()))
+        .collect();
     case.check(got, want);
 }
 
@@ -244,7 +293,9 @@ fn map_reduce_lists(case: &Case) {
 /// Affine maps `x -> a x + b` modulo 2^64: composing them is associative and not commutative.
 fn map_reduce_compositions(case: &Case) {
     let affine = |x: &i64| ((*x as u64) << 1 | 1, *x as u64 ^ 5);
-    let then = |(a, b): (u64, u64), (c, d): (u64, u64)| (a.wrapping_mul(c), b.wrapping_mul(c).wrapping_add(d));
+    let then = |(a, b): (u64, u64), (c, d): (u64, u64)| {
+        (a.wrapping_mul(c), b.wrapping_mul(c).wrapping_add(d))
+    };
     let got = call!(
         case,
         par_map_reduce_chunked(
@@ -262,7 +313,11 @@ fn map_reduce_compositions(case: &Case) {
 }
 
 fn reduce(case: &Case) {
-    let words: Vec<String> = case.ints.iter().map(|x| char::from(b'a' + (x.unsigned_abs() % 26) as u8).to_string()).collect();
+    let words: Vec<String> = case
+        .ints
+        .iter()
+        .map(|x| char::from(b'a' + (x.unsigned_abs() % 26) as u8).to_string())
+        .collect();
     let got = call!(
         case,
         par_reduce_chunked(&words, case.chunking, String::new, |a, b| {
@@ -287,18 +342,33 @@ fn reduce_calls_the_identity_for_nothing_only(case: &Case) {
             i64::max
         )
     );
-    case.check((got, calls), (case.ints.iter().copied().max().unwrap_or(i64::MIN), usize::from(case.len() == 0)));
+    case.check(
+        (got, calls),
+        (
+            case.ints.iter().copied().max().unwrap_or(i64::MIN),
+            usize::from(case.len() == 0),
+        ),
+    );
 }
 
 fn sum_of_integers(case: &Case) {
-    case.check(call!(case, par_sum_chunked(case.ints, case.chunking)), case.ints.iter().sum());
-    case.check(call!(case, par_sum_chunked(0..case.len(), case.chunking)), (0..case.len()).sum());
+    case.check(
+        call!(case, par_sum_chunked(case.ints, case.chunking)),
+        case.ints.iter().sum(),
+    );
+    case.check(
+        call!(case, par_sum_chunked(0..case.len(), case.chunking)),
+        (0..case.len()).sum(),
+    );
 }
 
 /// Whole numbers, whose sum is exact in whatever order.
 fn sum_of_floats(case: &Case) {
     let xs: Vec<f64> = case.ints.iter().map(|&x| x as f64).collect();
-    case.check(call!(case, par_sum_chunked(&xs, case.chunking)), case.ints.iter().sum::<i64>() as f64);
+    case.check(
+        call!(case, par_sum_chunked(&xs, case.chunking)),
+        case.ints.iter().sum::<i64>() as f64,
+    );
 }
 
 /// A number that takes its time to be compared.
@@ -330,18 +400,33 @@ fn first_best(xs: &[f64], beats: impl Fn(f64, f64) -> bool) -> Option<usize> {
 
 fn argmin(case: &Case) {
     let xs: Vec<Slow> = case.floats.iter().map(|&x| Slow(x, case)).collect();
-    case.check(call!(case, par_argmin_chunked(&xs, case.chunking)), first_best(case.floats, |a, b| a < b));
+    case.check(
+        call!(case, par_argmin_chunked(&xs, case.chunking)),
+        first_best(case.floats, |a, b| a < b),
+    );
 }
 
 fn argmax(case: &Case) {
     let xs: Vec<Slow> = case.floats.iter().map(|&x| Slow(x, case)).collect();
-    case.check(call!(case, par_argmax_chunked(&xs, case.chunking)), first_best(case.floats, |a, b| a > b));
+    case.check(
+        call!(case, par_argmax_chunked(&xs, case.chunking)),
+        first_best(case.floats, |a, b| a > b),
+    );
 }
 
 fn arg_best_of_ties_is_the_first(case: &Case) {
-    let (zeros, first) = (vec![Slow(0.0, case); case.len()], (case.len() > 0).then_some(0));
-    case.check(call!(case, par_argmin_chunked(&zeros, case.chunking)), first);
-    case.check(call!(case, par_argmax_chunked(&zeros, case.chunking)), first);
+    let (zeros, first) = (
+        vec![Slow(0.0, case); case.len()],
+        (case.len() > 0).then_some(0),
+    );
+    case.check(
+        call!(case, par_argmin_chunked(&zeros, case.chunking)),
+        first,
+    );
+    case.check(
+        call!(case, par_argmax_chunked(&zeros, case.chunking)),
+        first,
+    );
 }
 
 fn arg_best_of_nan_is_none(case: &Case) {
@@ -352,8 +437,17 @@ fn arg_best_of_nan_is_none(case: &Case) {
 
 fn arg_best_at_the_end(case: &Case) {
     let len = case.len();
-    case.check(call!(case, par_argmax_chunked(0..len, case.chunking)), len.checked_sub(1));
-    case.check(call!(case, par_argmin_chunked((0..len).rev().collect::<Vec<_>>(), case.chunking)), len.checked_sub(1));
+    case.check(
+        call!(case, par_argmax_chunked(0..len, case.chunking)),
+        len.checked_sub(1),
+    );
+    case.check(
+        call!(
+            case,
+            par_argmin_chunked((0..len).rev().collect::<Vec<_>>(), case.chunking)
+        ),
+        len.checked_sub(1),
+    );
 }
 
 const MAPS: &[Operation] = &[
@@ -378,7 +472,10 @@ const REDUCTIONS: &[Operation] = &[
     ("map reduce, lists", map_reduce_lists),
     ("map reduce, compositions", map_reduce_compositions),
     ("reduce", reduce),
-    ("reduce, identity", reduce_calls_the_identity_for_nothing_only),
+    (
+        "reduce, identity",
+        reduce_calls_the_identity_for_nothing_only,
+    ),
     ("sum of integers", sum_of_integers),
     ("sum of floats", sum_of_floats),
 ];
@@ -444,9 +541,17 @@ fn heavy_work_is_shared_by_both_workers() {
         spin(Duration::from_micros(100));
         seen.note();
     };
-    let chunkings = [Chunking::auto(), Chunking::auto().min_len(8), Chunking::size(1), Chunking::size(16), Chunking::count(4)];
+    let chunkings = [
+        Chunking::auto(),
+        Chunking::auto().min_len(8),
+        Chunking::size(1),
+        Chunking::size(16),
+        Chunking::count(4),
+    ];
     for chunking in chunkings {
-        assert_shared("map", chunking, |pool, seen| drop(pool.par_map_chunked(0..200, chunking, |_| item(seen))));
+        assert_shared("map", chunking, |pool, seen| {
+            drop(pool.par_map_chunked(0..200, chunking, |_| item(seen)))
+        });
         assert_shared("for each", chunking, |pool, seen| {
             pool.par_for_each_chunked(vec![(); 200], chunking, |()| item(seen));
         });
@@ -460,7 +565,9 @@ fn heavy_work_is_shared_by_both_workers() {
             });
         });
         assert_shared("map by chunk", chunking, |pool, seen| {
-            pool.par_map_by_chunk(0..200_i32, chunking, |_, chunk| chunk.for_each(|_| item(seen)));
+            pool.par_map_by_chunk(0..200_i32, chunking, |_, chunk| {
+                chunk.for_each(|_| item(seen))
+            });
         });
         assert_shared("map reduce", chunking, |pool, seen| {
             pool.par_map_reduce_chunked(0..200, chunking, |_| item(seen), || (), |(), ()| ());
@@ -488,7 +595,12 @@ fn a_chunk_of_a_stated_size_is_done_by_one_thread() {
         pool.par_for_each_chunked(0..chunk * 20, Chunking::size(chunk), |i| {
             spin(Duration::from_micros(20));
             let thread = format!("{:?}", std::thread::current().id());
-            by_thread.lock().unwrap().entry(thread).or_insert_with(Vec::new).push(i / chunk);
+            by_thread
+                .lock()
+                .unwrap()
+                .entry(thread)
+                .or_insert_with(Vec::new)
+                .push(i / chunk);
         });
         let chunks: Vec<Vec<usize>> = by_thread.into_inner().unwrap().into_values().collect();
         for chunk in 0..20 {

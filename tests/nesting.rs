@@ -42,7 +42,10 @@ fn a_map_in_a_map_in_a_map_on_one_pool() {
                     })
                 });
                 let flat: Vec<i32> = cube.into_iter().flatten().flatten().collect();
-                assert!(flat.into_iter().eq(0..1728), "{workers} workers, {chunking}");
+                assert!(
+                    flat.into_iter().eq(0..1728),
+                    "{workers} workers, {chunking}"
+                );
             }
         }
     });
@@ -70,7 +73,15 @@ fn free_functions_nest_within_each_other() {
         let total = par_map_reduce_chunked(
             0..20,
             1,
-            |_| par_map_reduce_chunked(0..20, Chunking::auto(), |_| heavy(Pool::global(), Chunking::auto()), || 0, |a, b| a + b),
+            |_| {
+                par_map_reduce_chunked(
+                    0..20,
+                    Chunking::auto(),
+                    |_| heavy(Pool::global(), Chunking::auto()),
+                    || 0,
+                    |a, b| a + b,
+                )
+            },
             || 0,
             |a, b| a + b,
         );
@@ -84,7 +95,13 @@ fn deeper(pool: &Pool, level: u32) -> usize {
         spin(Duration::from_micros(10));
         return 1;
     }
-    pool.par_map_reduce_chunked(0..3, Chunking::size(1), |_| deeper(pool, level - 1), || 0, |a, b| a + b)
+    pool.par_map_reduce_chunked(
+        0..3,
+        Chunking::size(1),
+        |_| deeper(pool, level - 1),
+        || 0,
+        |a, b| a + b,
+    )
 }
 
 #[test]
@@ -100,18 +117,26 @@ fn seven_levels_of_calls_end() {
 fn calls_from_within_rayon_code() {
     watched("calls from within rayon code", || {
         let pool = started(2);
-        let (a, b) = rayon::join(|| heavy(&pool, Chunking::auto()), || heavy(Pool::global(), Chunking::size(1)));
+        let (a, b) = rayon::join(
+            || heavy(&pool, Chunking::auto()),
+            || heavy(Pool::global(), Chunking::size(1)),
+        );
         assert_eq!((a, b), (HEAVY, HEAVY));
 
         let total = AtomicUsize::new(0);
         rayon::scope(|scope| {
             for _ in 0..20 {
-                scope.spawn(|_| _ = total.fetch_add(heavy(&pool, Chunking::count(8)) as usize, SeqCst));
+                scope.spawn(|_| {
+                    _ = total.fetch_add(heavy(&pool, Chunking::count(8)) as usize, SeqCst)
+                });
             }
         });
         assert_eq!(total.into_inner() as u64, 20 * HEAVY);
 
-        let all: Vec<u64> = (0..40).into_par_iter().map(|_| heavy(&pool, Chunking::auto())).collect();
+        let all: Vec<u64> = (0..40)
+            .into_par_iter()
+            .map(|_| heavy(&pool, Chunking::auto()))
+            .collect();
         assert_eq!(all, [HEAVY; 40]);
 
         let (send, receive) = mpsc::channel();
@@ -131,10 +156,17 @@ fn rayon_code_from_within_calls() {
         let pool = started(2);
         let sums = pool.par_map_chunked(0..50_u64, 1, |i| {
             spin(Duration::from_micros(30));
-            let (a, b) = rayon::join(|| heavy(&pool, Chunking::auto()), || (0..100_u64).into_par_iter().map(|j| i + j).sum::<u64>());
+            let (a, b) = rayon::join(
+                || heavy(&pool, Chunking::auto()),
+                || (0..100_u64).into_par_iter().map(|j| i + j).sum::<u64>(),
+            );
             (a, b)
         });
-        assert!(sums.into_iter().enumerate().all(|(i, (a, b))| a == HEAVY && b == 100 * i as u64 + HEAVY));
+        assert!(
+            sums.into_iter()
+                .enumerate()
+                .all(|(i, (a, b))| a == HEAVY && b == 100 * i as u64 + HEAVY)
+        );
     });
 }
 
@@ -142,10 +174,23 @@ fn rayon_code_from_within_calls() {
 fn calls_from_within_install() {
     watched("calls from within install", || {
         let (a, b) = (started(2), started(2));
-        let nested = a.install(|| b.install(|| a.install(|| heavy(&a, Chunking::size(1)) + heavy(&b, Chunking::size(1))))).unwrap();
+        let nested = a
+            .install(|| {
+                b.install(|| {
+                    a.install(|| heavy(&a, Chunking::size(1)) + heavy(&b, Chunking::size(1)))
+                })
+            })
+            .unwrap();
         assert_eq!(nested.unwrap().unwrap(), 2 * HEAVY);
         // Rayon's code inside runs on the pool's threads, and calls of this crate within it do too.
-        let total: u64 = a.install(|| (0..50).into_par_iter().map(|_| heavy(&a, Chunking::auto())).sum()).unwrap();
+        let total: u64 = a
+            .install(|| {
+                (0..50)
+                    .into_par_iter()
+                    .map(|_| heavy(&a, Chunking::auto()))
+                    .sum()
+            })
+            .unwrap();
         assert_eq!(total, 50 * HEAVY);
         // All threads of the pool are taken by callers: none is left to help, and none is waited for.
         let barrier = Barrier::new(2);
@@ -207,7 +252,10 @@ fn many_threads_call_one_pool_at_once() {
                             spin(Duration::from_micros(10));
                             caller * 1_000 + i
                         });
-                        assert!(got.into_iter().eq(caller * 1_000..caller * 1_000 + 50), "{chunking}");
+                        assert!(
+                            got.into_iter().eq(caller * 1_000..caller * 1_000 + 50),
+                            "{chunking}"
+                        );
                     }
                 });
             }
@@ -221,7 +269,9 @@ fn many_threads_meet_the_first_use_of_a_pool() {
         for _ in 0..20 {
             let pool = Pool::new(2);
             std::thread::scope(|scope| {
-                let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| heavy(&pool, Chunking::auto()))).collect();
+                let callers: Vec<_> = (0..8)
+                    .map(|_| scope.spawn(|| heavy(&pool, Chunking::auto())))
+                    .collect();
                 for caller in callers {
                     assert_eq!(caller.join().unwrap(), HEAVY);
                 }
@@ -245,9 +295,15 @@ fn a_panic_comes_through_nested_calls() {
             });
         });
         assert_eq!(index, Some(709));
-        assert_eq!((heavy(&a, Chunking::auto()), heavy(&b, Chunking::auto())), (HEAVY, HEAVY));
+        assert_eq!(
+            (heavy(&a, Chunking::auto()), heavy(&b, Chunking::auto())),
+            (HEAVY, HEAVY)
+        );
         // And through `install`, whose pool goes on.
-        assert_eq!(meant_panic_in(|| a.install(|| std::panic::panic_any(Meant(1))).unwrap()), Some(1));
+        assert_eq!(
+            meant_panic_in(|| a.install(|| std::panic::panic_any(Meant(1))).unwrap()),
+            Some(1)
+        );
         assert_eq!(a.install(|| 5).unwrap(), 5);
     });
 }
@@ -317,7 +373,11 @@ fn a_pool_may_be_dropped_on_its_own_thread() {
         for _ in 0..20 {
             let exits = Arc::new(AtomicUsize::new(0));
             let counter = exits.clone();
-            let pool = Pool::builder().workers(2).on_exit(move |_| _ = counter.fetch_add(1, SeqCst)).build().unwrap();
+            let pool = Pool::builder()
+                .workers(2)
+                .on_exit(move |_| _ = counter.fetch_add(1, SeqCst))
+                .build()
+                .unwrap();
             let pool = Arc::new(pool);
             let (last, wait) = mpsc::channel::<()>();
             let (used, outcome) = mpsc::channel();
@@ -333,7 +393,10 @@ fn a_pool_may_be_dropped_on_its_own_thread() {
             drop(pool);
             drop(last);
             assert_eq!(outcome.recv().unwrap(), HEAVY);
-            assert!(common::eventually(|| exits.load(SeqCst) == 2), "the threads of a pool dropped on one of them never ended");
+            assert!(
+                common::eventually(|| exits.load(SeqCst) == 2),
+                "the threads of a pool dropped on one of them never ended"
+            );
         }
     });
 }
@@ -361,10 +424,14 @@ fn a_pool_may_be_dropped_by_whoever_of_many_callers_is_last() {
 fn time_is_measured_from_within_and_while_threads_are_busy() {
     watched("time is measured from within", || {
         let pool = started(2);
-        let (sum, timing) = pool.install(|| pool.time(|| heavy(&pool, Chunking::size(1)))).unwrap();
+        let (sum, timing) = pool
+            .install(|| pool.time(|| heavy(&pool, Chunking::size(1))))
+            .unwrap();
         assert_eq!(sum, HEAVY);
         assert!(timing.cpu > Duration::ZERO);
-        let (timings, outer) = pool.time(|| pool.par_map_chunked(0..10, 1, |_| pool.time(|| heavy(&pool, Chunking::auto())).1));
+        let (timings, outer) = pool.time(|| {
+            pool.par_map_chunked(0..10, 1, |_| pool.time(|| heavy(&pool, Chunking::auto())).1)
+        });
         assert!(timings.iter().all(|t| t.wall <= outer.wall));
     });
 }

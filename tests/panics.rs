@@ -35,7 +35,10 @@ fn payload_of(what: &dyn fmt::Display, f: impl FnOnce()) -> Box<dyn Any + Send> 
 /// The index in the payload of a panic in `f`.
 #[track_caller]
 fn index_of(what: &dyn fmt::Display, f: impl FnOnce()) -> usize {
-    payload_of(what, f).downcast_ref::<Meant>().unwrap_or_else(|| panic!("{what}: another payload")).0
+    payload_of(what, f)
+        .downcast_ref::<Meant>()
+        .unwrap_or_else(|| panic!("{what}: another payload"))
+        .0
 }
 
 fn weigh(weight: Duration) {
@@ -52,7 +55,13 @@ struct Setting<'a> {
 
 impl fmt::Display for Setting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} workers, {}, items of {:?}", self.pool.num_workers(), self.chunking, self.weight)
+        write!(
+            f,
+            "{} workers, {}, items of {:?}",
+            self.pool.num_workers(),
+            self.chunking,
+            self.weight
+        )
     }
 }
 
@@ -60,13 +69,21 @@ fn for_each_setting(test: impl Fn(&Setting)) {
     for pool in &pools() {
         for weight in WEIGHTS {
             for chunking in chunkings(LEN) {
-                test(&Setting { pool, chunking, weight });
+                test(&Setting {
+                    pool,
+                    chunking,
+                    weight,
+                });
                 // Whatever happened, the pool goes on as if nothing had.
                 let again = pool.par_map_chunked(0..LEN, chunking, |i| {
                     weigh(weight);
                     i + 1
                 });
-                assert!(again.into_iter().eq(1..=LEN), "{} workers, {chunking}: a call after the panic", pool.num_workers());
+                assert!(
+                    again.into_iter().eq(1..=LEN),
+                    "{} workers, {chunking}: a call after the panic",
+                    pool.num_workers()
+                );
             }
         }
     }
@@ -74,7 +91,15 @@ fn for_each_setting(test: impl Fn(&Setting)) {
 
 /// Where the panics are: the first, the last, two of different chunks, neighbours, all.
 fn positions() -> [Vec<usize>; 7] {
-    [vec![0], vec![LEN / 2], vec![LEN - 1], vec![LEN / 3, 2 * LEN / 3], vec![100, 101], vec![LEN - 1, 0], (0..LEN).collect()]
+    [
+        vec![0],
+        vec![LEN / 2],
+        vec![LEN - 1],
+        vec![LEN / 3, 2 * LEN / 3],
+        vec![100, 101],
+        vec![LEN - 1, 0],
+        (0..LEN).collect(),
+    ]
 }
 
 #[test]
@@ -110,14 +135,39 @@ fn every_operation_re_raises_the_panic_of_the_lowest_index() {
             i
         };
         let mut out = vec![0; LEN];
-        assert_eq!(index_of(s, || s.pool.par_map_into_chunked(0..LEN, &mut out, s.chunking, item)), 77, "{s}: map into");
-        let for_each = || s.pool.par_for_each_chunked(0..LEN, s.chunking, |i| _ = item(i));
+        assert_eq!(
+            index_of(s, || s.pool.par_map_into_chunked(
+                0..LEN,
+                &mut out,
+                s.chunking,
+                item
+            )),
+            77,
+            "{s}: map into"
+        );
+        let for_each = || {
+            s.pool
+                .par_for_each_chunked(0..LEN, s.chunking, |i| _ = item(i))
+        };
         assert_eq!(index_of(s, for_each), 77, "{s}: for each");
-        let try_map = || drop(s.pool.par_try_map_chunked(0..LEN, s.chunking, |i| Ok::<_, ()>(item(i))));
+        let try_map = || {
+            drop(
+                s.pool
+                    .par_try_map_chunked(0..LEN, s.chunking, |i| Ok::<_, ()>(item(i))),
+            )
+        };
         assert_eq!(index_of(s, try_map), 77, "{s}: try map");
-        let by_chunk = || drop(s.pool.par_map_by_chunk(0..LEN, s.chunking, |_, chunk| chunk.map(item).sum::<usize>()));
+        let by_chunk = || {
+            drop(s.pool.par_map_by_chunk(0..LEN, s.chunking, |_, chunk| {
+                chunk.map(item).sum::<usize>()
+            }))
+        };
         assert_eq!(index_of(s, by_chunk), 77, "{s}: by chunk");
-        let reduce = || _ = s.pool.par_map_reduce_chunked(0..LEN, s.chunking, item, || 0, |a, b| a + b);
+        let reduce = || {
+            _ = s
+                .pool
+                .par_map_reduce_chunked(0..LEN, s.chunking, item, || 0, |a, b| a + b)
+        };
         assert_eq!(index_of(s, reduce), 77, "{s}: map reduce");
     });
 }
@@ -135,11 +185,29 @@ fn payloads_of_every_type_arrive_as_they_were() {
                 });
             })
         };
-        assert_eq!(*raise(&|| panic!("meant: a literal")).downcast::<&str>().unwrap(), "meant: a literal");
+        assert_eq!(
+            *raise(&|| panic!("meant: a literal"))
+                .downcast::<&str>()
+                .unwrap(),
+            "meant: a literal"
+        );
         let number = 7;
-        assert_eq!(*raise(&|| panic!("meant: number {number}")).downcast::<String>().unwrap(), "meant: number 7");
-        assert_eq!(*raise(&|| panic_any(Meant(3))).downcast::<Meant>().unwrap(), Meant(3));
-        assert_eq!(*raise(&|| std::panic::resume_unwind(Box::new(vec![1_u8, 2]))).downcast::<Vec<u8>>().unwrap(), [1, 2]);
+        assert_eq!(
+            *raise(&|| panic!("meant: number {number}"))
+                .downcast::<String>()
+                .unwrap(),
+            "meant: number 7"
+        );
+        assert_eq!(
+            *raise(&|| panic_any(Meant(3))).downcast::<Meant>().unwrap(),
+            Meant(3)
+        );
+        assert_eq!(
+            *raise(&|| std::panic::resume_unwind(Box::new(vec![1_u8, 2])))
+                .downcast::<Vec<u8>>()
+                .unwrap(),
+            [1, 2]
+        );
     });
 }
 
@@ -153,7 +221,10 @@ fn items_and_results_are_dropped_once_when_nothing_panics() {
         });
         items.assert_each_once(s);
         assert!(made.iter().map(|r| r.index).eq(0..LEN), "{s}");
-        assert!((0..LEN).all(|i| results.of(i) == 0), "{s}: a result was dropped too early");
+        assert!(
+            (0..LEN).all(|i| results.of(i) == 0),
+            "{s}: a result was dropped too early"
+        );
         drop(made);
         results.assert_each_once(s);
     });
@@ -176,7 +247,11 @@ fn panicking_map(s: &Setting, bad: &[usize]) {
     assert_eq!(Some(&index), bad.iter().min(), "{s}");
     items.assert_each_once(s);
     for (i, made) in made.iter().enumerate() {
-        assert_eq!(results.of(i), usize::from(made.load(SeqCst)), "{s}: drops of result {i}");
+        assert_eq!(
+            results.of(i),
+            usize::from(made.load(SeqCst)),
+            "{s}: drops of result {i}"
+        );
     }
 }
 
@@ -199,15 +274,27 @@ fn an_error_drops_every_item_every_result_and_every_error_once() {
                 weigh(s.weight);
                 made[item.index].store(true, SeqCst);
                 let outcome = results.counted(item.index);
-                if bad.contains(&item.index) { Err(outcome) } else { Ok(outcome) }
+                if bad.contains(&item.index) {
+                    Err(outcome)
+                } else {
+                    Ok(outcome)
+                }
             });
             items.assert_each_once(s);
             let first = answer.expect_err("an item fails");
             assert_eq!(Some(&first.index), bad.iter().min(), "{s}");
-            assert_eq!(results.of(first.index), 0, "{s}: the error is the caller's to drop");
+            assert_eq!(
+                results.of(first.index),
+                0,
+                "{s}: the error is the caller's to drop"
+            );
             drop(first);
             for (i, made) in made.iter().enumerate() {
-                assert_eq!(results.of(i), usize::from(made.load(SeqCst)), "{s}: drops of outcome {i}");
+                assert_eq!(
+                    results.of(i),
+                    usize::from(made.load(SeqCst)),
+                    "{s}: drops of outcome {i}"
+                );
             }
         }
     });
@@ -218,15 +305,28 @@ fn a_chunk_that_is_left_early_drops_the_rest_once() {
     for_each_setting(|s| {
         for leave_after in [0, 1, 2, usize::MAX] {
             let items = Drops::new(LEN);
-            let counts = s.pool.par_map_by_chunk(items.all(), s.chunking, |start, mut chunk| {
-                weigh(s.weight);
-                let taken: Vec<Counted> = chunk.by_ref().take(leave_after).collect();
-                assert!(taken.iter().map(|c| c.index).eq(start..start + taken.len()));
-                let left = chunk.as_slice().len();
-                assert!(chunk.as_slice().iter().map(|c| c.index).eq(start + taken.len()..start + taken.len() + left));
-                taken.len() + left
-            });
-            assert!(counts.into_iter().eq(s.chunking.ranges(LEN).map(|r| r.len())), "{s}");
+            let counts = s
+                .pool
+                .par_map_by_chunk(items.all(), s.chunking, |start, mut chunk| {
+                    weigh(s.weight);
+                    let taken: Vec<Counted> = chunk.by_ref().take(leave_after).collect();
+                    assert!(taken.iter().map(|c| c.index).eq(start..start + taken.len()));
+                    let left = chunk.as_slice().len();
+                    assert!(
+                        chunk
+                            .as_slice()
+                            .iter()
+                            .map(|c| c.index)
+                            .eq(start + taken.len()..start + taken.len() + left)
+                    );
+                    taken.len() + left
+                });
+            assert!(
+                counts
+                    .into_iter()
+                    .eq(s.chunking.ranges(LEN).map(|r| r.len())),
+                "{s}"
+            );
             items.assert_each_once(s);
         }
     });
@@ -238,14 +338,15 @@ fn a_panic_in_the_middle_of_a_chunk_drops_the_rest_once() {
         for bad in [0, 7, 150, LEN - 1] {
             let items = Drops::new(LEN);
             let index = index_of(s, || {
-                s.pool.par_map_by_chunk(items.all(), s.chunking, |_, chunk| {
-                    for item in chunk {
-                        weigh(s.weight);
-                        if item.index == bad {
-                            panic_any(Meant(bad));
+                s.pool
+                    .par_map_by_chunk(items.all(), s.chunking, |_, chunk| {
+                        for item in chunk {
+                            weigh(s.weight);
+                            if item.index == bad {
+                                panic_any(Meant(bad));
+                            }
                         }
-                    }
-                });
+                    });
             });
             assert_eq!(index, bad);
             items.assert_each_once(s);
@@ -260,20 +361,27 @@ fn a_buffer_keeps_old_values_where_no_new_ones_came() {
         let mut out = old.all();
         let bad = 120;
         let index = index_of(s, || {
-            s.pool.par_map_into_chunked(0..LEN, &mut out, s.chunking, |i| {
-                weigh(s.weight);
-                if i == bad {
-                    panic_any(Meant(i));
-                }
-                new.counted(i)
-            });
+            s.pool
+                .par_map_into_chunked(0..LEN, &mut out, s.chunking, |i| {
+                    weigh(s.weight);
+                    if i == bad {
+                        panic_any(Meant(i));
+                    }
+                    new.counted(i)
+                });
         });
         assert_eq!(index, bad);
         for (i, value) in out.iter().enumerate() {
             assert_eq!(value.index, i, "{s}");
             assert_eq!(new.of(i), 0, "{s}: a new value was dropped");
-            assert!(i != bad || old.of(i) == 0, "{s}: the place of the panic lost its value");
-            assert!(i >= bad || old.of(i) == 1, "{s}: place {i} before the panic kept its old value");
+            assert!(
+                i != bad || old.of(i) == 0,
+                "{s}: the place of the panic lost its value"
+            );
+            assert!(
+                i >= bad || old.of(i) == 1,
+                "{s}: place {i} before the panic kept its old value"
+            );
         }
         drop(out);
         old.assert_each_once(s);
@@ -286,9 +394,16 @@ fn a_buffer_of_another_length_is_refused_before_anything_runs() {
     let pool = Pool::new(2);
     let items = Drops::new(3);
     let mut out = [0; 2];
-    let refusal = catch_unwind(AssertUnwindSafe(|| pool.par_map_into_chunked(items.all(), &mut out, 1, |_| panic_any(Meant(0)))));
+    let refusal = catch_unwind(AssertUnwindSafe(|| {
+        pool.par_map_into_chunked(items.all(), &mut out, 1, |_| panic_any(Meant(0)))
+    }));
     let message = refusal.unwrap_err();
-    assert!(message.downcast_ref::<String>().unwrap().contains("3 items do not fit a buffer of 2"));
+    assert!(
+        message
+            .downcast_ref::<String>()
+            .unwrap()
+            .contains("3 items do not fit a buffer of 2")
+    );
     items.assert_each_once(&"refused");
 }
 
@@ -320,7 +435,10 @@ fn a_panic_in_the_operation_of_a_reduction_drops_everything_once() {
             });
             assert_eq!(index, bad, "{s}");
             let dropped: usize = (0..LEN).map(|i| results.of(i)).sum();
-            assert!((0..LEN).all(|i| results.of(i) <= 1), "{s}: something was dropped twice");
+            assert!(
+                (0..LEN).all(|i| results.of(i) <= 1),
+                "{s}: something was dropped twice"
+            );
             assert_eq!(dropped, made.into_inner(), "{s}: something leaked");
         }
     });
@@ -331,7 +449,13 @@ fn a_panic_in_the_identity_is_raised() {
     quiet();
     let pool = Pool::new(2);
     let index = index_of(&"identity", || {
-        pool.par_map_reduce_chunked(0..0, Chunking::auto(), |i: i32| i, || panic_any(Meant(5)), |a, b| a + b);
+        pool.par_map_reduce_chunked(
+            0..0,
+            Chunking::auto(),
+            |i: i32| i,
+            || panic_any(Meant(5)),
+            |a, b| a + b,
+        );
     });
     assert_eq!(index, 5);
     assert_eq!(pool.par_sum_chunked(0..10, 1), 45);
@@ -352,7 +476,11 @@ impl Drop for Touchy {
 fn a_panic_while_an_item_is_dropped_is_that_of_its_index() {
     for_each_setting(|s| {
         let items = Drops::new(LEN);
-        let mut touchy: Vec<Touchy> = items.all().into_iter().map(|item| Touchy(item, false)).collect();
+        let mut touchy: Vec<Touchy> = items
+            .all()
+            .into_iter()
+            .map(|item| Touchy(item, false))
+            .collect();
         touchy[130].1 = true;
         let index = index_of(s, || {
             s.pool.par_map_chunked(touchy, s.chunking, |item| {
@@ -371,12 +499,21 @@ fn a_panic_while_a_skipped_item_is_dropped_loses_no_other_item() {
     quiet();
     let pool = Pool::new(1);
     let items = Drops::new(LEN);
-    let mut touchy: Vec<Touchy> = items.all().into_iter().map(|item| Touchy(item, false)).collect();
+    let mut touchy: Vec<Touchy> = items
+        .all()
+        .into_iter()
+        .map(|item| Touchy(item, false))
+        .collect();
     touchy[200].1 = true;
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        let _ = pool.par_try_map_chunked(touchy, Chunking::size(10), |item| if item.0.index == 20 { Err(()) } else { Ok(()) });
+        let _ = pool.par_try_map_chunked(touchy, Chunking::size(10), |item| {
+            if item.0.index == 20 { Err(()) } else { Ok(()) }
+        });
     }));
-    assert_eq!(caught.unwrap_err().downcast_ref::<Meant>(), Some(&Meant(200)));
+    assert_eq!(
+        caught.unwrap_err().downcast_ref::<Meant>(),
+        Some(&Meant(200))
+    );
     items.assert_each_once(&"skipped");
 }
 
@@ -407,7 +544,10 @@ fn a_panic_while_a_result_is_dropped_loses_no_other_result() {
                 Ok(result)
             });
         }));
-        assert_eq!(caught.unwrap_err().downcast_ref::<Meant>(), Some(&Meant(10)));
+        assert_eq!(
+            caught.unwrap_err().downcast_ref::<Meant>(),
+            Some(&Meant(10))
+        );
         let dropped: usize = (0..LEN).map(|i| results.of(i)).sum();
         assert_eq!(dropped, made.into_inner(), "results leaked");
         if last.into_inner() > 150 {
@@ -453,7 +593,11 @@ fn error_and_panic(error_at: usize, panic_at: usize) -> Result<Result<(), usize>
         }
     }
     println!("not checked: the second worker never came to the higher item");
-    if error_at < panic_at { Ok(Err(error_at)) } else { Err(panic_at) }
+    if error_at < panic_at {
+        Ok(Err(error_at))
+    } else {
+        Err(panic_at)
+    }
 }
 
 #[test]
@@ -484,7 +628,10 @@ fn payloads_that_lose_are_dropped_once() {
         });
         assert_eq!(payload.downcast::<Counted>().unwrap().index, 100);
         let dropped = || (0..LEN).map(|i| payloads.of(i)).sum::<usize>();
-        assert!(eventually(|| dropped() == raised.load(SeqCst)), "{chunking}: a payload leaked");
+        assert!(
+            eventually(|| dropped() == raised.load(SeqCst)),
+            "{chunking}: a payload leaked"
+        );
     }
 }
 
@@ -503,7 +650,11 @@ fn later_chunks_are_not_started_after_a_panic() {
             });
         });
         assert_eq!(index, 5);
-        assert!(ran.into_inner() < 500_000, "{} workers: most items ran all the same", pool.num_workers());
+        assert!(
+            ran.into_inner() < 500_000,
+            "{} workers: most items ran all the same",
+            pool.num_workers()
+        );
     }
 }
 

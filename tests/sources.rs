@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(clippy::reversed_empty_ranges, reason = "a source like any other")]
-#![allow(clippy::useless_vec, reason = "the vectors are sources, or shorter to write")]
+#![allow(
+    clippy::useless_vec,
+    reason = "the vectors are sources, or shorter to write"
+)]
 
 mod common;
 
@@ -12,25 +15,37 @@ use std::time::Duration;
 
 use common::{chunkings, spin, started};
 use ndarray::{
-    Array, Array1, Array2, Array3, ArrayD, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, Ix3, IxDyn, ShapeBuilder,
-    array, s,
+    Array, Array1, Array2, Array3, ArrayD, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2,
+    Axis, Ix3, IxDyn, ShapeBuilder, array, s,
 };
 use scipar::{Chunking, Pool, Source, Values, par_map_by_chunk, par_map_chunked};
 
 /// Maps a source under every chunking, alone and with helpers, and compares the items with what they are to be.
 #[track_caller]
-fn assert_items<S: Source, T: PartialEq + Debug + Send>(make: impl Fn() -> S, own: impl Fn(S::Item) -> T + Sync, want: &[T]) {
+fn assert_items<S: Source, T: PartialEq + Debug + Send>(
+    make: impl Fn() -> S,
+    own: impl Fn(S::Item) -> T + Sync,
+    want: &[T],
+) {
     let (one, three) = (Pool::new(1), started(3));
     for chunking in chunkings(want.len()) {
         for pool in [&one, &three] {
-            assert_eq!(pool.par_map_chunked(make(), chunking, &own), want, "{chunking}");
+            assert_eq!(
+                pool.par_map_chunked(make(), chunking, &own),
+                want,
+                "{chunking}"
+            );
         }
         let heavy = |item| {
             spin(Duration::from_micros(5));
             own(item)
         };
         if want.len() < 1_000 {
-            assert_eq!(three.par_map_chunked(make(), chunking, heavy), want, "{chunking}, heavy");
+            assert_eq!(
+                three.par_map_chunked(make(), chunking, heavy),
+                want,
+                "{chunking}, heavy"
+            );
         }
     }
 }
@@ -41,7 +56,9 @@ macro_rules! assert_chunks {
         let want = $want;
         let pool = started(3);
         for chunking in chunkings(want.len()) {
-            let chunks = pool.par_map_by_chunk($make, chunking, |start, chunk| (start, chunk.into_iter().map($own).collect::<Vec<_>>()));
+            let chunks = pool.par_map_by_chunk($make, chunking, |start, chunk| {
+                (start, chunk.into_iter().map($own).collect::<Vec<_>>())
+            });
             let ranges: Vec<_> = chunking.ranges(want.len()).collect();
             assert_eq!(chunks.len(), ranges.len(), "{chunking}");
             for ((start, items), range) in chunks.into_iter().zip(ranges) {
@@ -80,7 +97,10 @@ fn mutable_slices_give_mutable_references() {
         assert_eq!(vec, want, "{chunking}");
         let mut vec: Vec<usize> = (0..500).collect();
         pool.par_for_each_chunked(&mut vec[100..], chunking, work);
-        assert!(vec[..100].iter().copied().eq(0..100) && vec[100..] == want[100..], "{chunking}");
+        assert!(
+            vec[..100].iter().copied().eq(0..100) && vec[100..] == want[100..],
+            "{chunking}"
+        );
         let mut array: [usize; 500] = std::array::from_fn(|i| i);
         pool.par_for_each_chunked(&mut array, chunking, work);
         assert_eq!(array[..], want, "{chunking}");
@@ -95,10 +115,18 @@ fn mutable_slices_give_mutable_references() {
 
 #[test]
 fn vectors_give_their_items_away() {
-    assert_items(|| (0..500).collect::<Vec<i32>>(), |x| x, &(0..500).collect::<Vec<_>>());
+    assert_items(
+        || (0..500).collect::<Vec<i32>>(),
+        |x| x,
+        &(0..500).collect::<Vec<_>>(),
+    );
     let words = || (0..300).map(|i| format!("word {i}")).collect::<Vec<_>>();
     assert_items(words, |w| w, &words());
-    assert_items(|| (0..300).map(Box::new).collect::<Vec<_>>(), |b| *b, &(0..300).collect::<Vec<_>>());
+    assert_items(
+        || (0..300).map(Box::new).collect::<Vec<_>>(),
+        |b| *b,
+        &(0..300).collect::<Vec<_>>(),
+    );
     assert_items(|| vec![(); 10_000], |unit| unit, &vec![(); 10_000]);
     assert_items(Vec::<String>::new, |w| w, &[]);
     assert_items(|| Vec::<String>::with_capacity(100), |w| w, &[]);
@@ -112,7 +140,11 @@ fn vectors_give_their_items_away() {
         |x| x[15],
         &(0..200).collect::<Vec<_>>(),
     );
-    assert_items(|| (0..200).map(std::cell::Cell::new).collect::<Vec<_>>(), std::cell::Cell::into_inner, &(0..200).collect::<Vec<_>>());
+    assert_items(
+        || (0..200).map(std::cell::Cell::new).collect::<Vec<_>>(),
+        std::cell::Cell::into_inner,
+        &(0..200).collect::<Vec<_>>(),
+    );
     assert_chunks!(words(), |w| w, words());
     assert_chunks!(vec![(); 1_000], |unit| unit, vec![(); 1_000]);
 }
@@ -128,7 +160,14 @@ fn a_chunk_of_a_vector_can_be_looked_at_and_changed_before_its_items_are_taken()
         let last = chunk.next().unwrap();
         (last, chunk.len(), chunk.collect::<String>())
     });
-    assert_eq!(parts, [("3".into(), 3, "210".into()), ("7".into(), 3, "654".into()), ("9".into(), 1, "8".into())]);
+    assert_eq!(
+        parts,
+        [
+            ("3".into(), 3, "210".into()),
+            ("7".into(), 3, "654".into()),
+            ("9".into(), 1, "8".into())
+        ]
+    );
 }
 
 /// Ranges of every integer type, at both ends of the type.
@@ -161,12 +200,32 @@ fn ranges_of_every_integer_type_reach_both_ends_of_it() {
 
 #[test]
 fn ranges_may_cover_a_whole_type() {
-    assert_items(|| i8::MIN..i8::MAX, |x| x, &(i8::MIN..i8::MAX).collect::<Vec<_>>());
-    assert_items(|| i8::MIN..=i8::MAX, |x| x, &(i8::MIN..=i8::MAX).collect::<Vec<_>>());
+    assert_items(
+        || i8::MIN..i8::MAX,
+        |x| x,
+        &(i8::MIN..i8::MAX).collect::<Vec<_>>(),
+    );
+    assert_items(
+        || i8::MIN..=i8::MAX,
+        |x| x,
+        &(i8::MIN..=i8::MAX).collect::<Vec<_>>(),
+    );
     assert_items(|| 0..=255_u8, |x| x, &(0..=255).collect::<Vec<_>>());
-    assert_items(|| i16::MIN..=i16::MAX, |x| x, &(i16::MIN..=i16::MAX).collect::<Vec<_>>());
-    assert_chunks!(i8::MIN..=i8::MAX, |x| x, (i8::MIN..=i8::MAX).collect::<Vec<_>>());
-    assert_chunks!(i8::MIN..i8::MAX, |x| x, (i8::MIN..i8::MAX).collect::<Vec<_>>());
+    assert_items(
+        || i16::MIN..=i16::MAX,
+        |x| x,
+        &(i16::MIN..=i16::MAX).collect::<Vec<_>>(),
+    );
+    assert_chunks!(
+        i8::MIN..=i8::MAX,
+        |x| x,
+        (i8::MIN..=i8::MAX).collect::<Vec<_>>()
+    );
+    assert_chunks!(
+        i8::MIN..i8::MAX,
+        |x| x,
+        (i8::MIN..i8::MAX).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -175,23 +234,32 @@ fn an_iterated_inclusive_range_gives_only_what_is_left() {
     range.next();
     assert_eq!(par_map_chunked(range.clone(), 1, |x| x), [2, 3]);
     range.by_ref().for_each(drop);
-    assert_eq!(par_map_chunked(range, 1, |x| x), [0; 0], "an exhausted range has no items");
+    assert_eq!(
+        par_map_chunked(range, 1, |x| x),
+        [0; 0],
+        "an exhausted range has no items"
+    );
 }
 
 #[test]
 fn huge_ranges_are_cut_without_being_counted_out() {
-    let parts: Vec<Range<u64>> = par_map_by_chunk(0..u64::MAX, Chunking::count(3), |_, chunk| chunk);
+    let parts: Vec<Range<u64>> =
+        par_map_by_chunk(0..u64::MAX, Chunking::count(3), |_, chunk| chunk);
     let third = u64::MAX / 3;
     assert_eq!(parts, [0..third, third..2 * third, 2 * third..u64::MAX]);
-    let parts: Vec<RangeInclusive<i64>> = par_map_by_chunk(1..=i64::MAX, Chunking::size(1 << 62), |_, chunk| chunk);
+    let parts: Vec<RangeInclusive<i64>> =
+        par_map_by_chunk(1..=i64::MAX, Chunking::size(1 << 62), |_, chunk| chunk);
     assert_eq!(parts, [1..=1 << 62, (1 << 62) + 1..=i64::MAX]);
-    let parts = par_map_by_chunk(i128::MAX - 10..=i128::MAX, 4, |start, chunk| (start, chunk.count()));
+    let parts = par_map_by_chunk(i128::MAX - 10..=i128::MAX, 4, |start, chunk| {
+        (start, chunk.count())
+    });
     assert_eq!(parts, [(0, 4), (4, 4), (8, 3)]);
 }
 
 #[test]
 fn ranges_that_no_length_can_count_are_refused() {
-    let refused = |call: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err();
+    let refused =
+        |call: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err();
     let answers = [
         refused(&|| _ = scipar::par_sum_chunked(0..=usize::MAX, Chunking::auto())),
         refused(&|| _ = scipar::par_sum_chunked(0..u128::MAX, Chunking::auto())),
@@ -230,7 +298,9 @@ fn one_dimensional_arrays_give_their_elements() {
 #[test]
 fn chunks_of_one_dimensional_arrays_are_views() {
     let xs = array![1.0, 2.0, 3.0, 4.0, 5.0];
-    let norms = par_map_by_chunk(xs.slice(s![..;-1]), 2, |_, chunk: ArrayView1<f64>| chunk.dot(&chunk));
+    let norms = par_map_by_chunk(xs.slice(s![..;-1]), 2, |_, chunk: ArrayView1<f64>| {
+        chunk.dot(&chunk)
+    });
     assert_eq!(norms, [41.0, 13.0, 1.0]);
 }
 
@@ -246,9 +316,16 @@ macro_rules! assert_outer {
         assert_items(|| &owned, |sub| sub.to_owned(), &want);
         assert_chunks!(&owned, |sub| sub.to_owned(), want.clone());
         // The chunk as one view, with its shape.
-        for chunk in par_map_by_chunk(view.view(), 3, |start, chunk| (start, chunk.into_view().to_owned())) {
+        for chunk in par_map_by_chunk(view.view(), 3, |start, chunk| {
+            (start, chunk.into_view().to_owned())
+        }) {
             let end = chunk.0 + chunk.1.len_of(Axis(0));
-            assert_eq!(chunk.1, view.slice_axis(Axis(0), (chunk.0..end).into()), "from {}", chunk.0);
+            assert_eq!(
+                chunk.1,
+                view.slice_axis(Axis(0), (chunk.0..end).into()),
+                "from {}",
+                chunk.0
+            );
         }
     }};
 }
@@ -278,14 +355,21 @@ fn arrays_of_more_dimensions_give_outer_subviews() {
 
 #[test]
 fn arrays_of_any_dimension_give_outer_subviews() {
-    let two: ArrayD<usize> = ArrayD::from_shape_fn(IxDyn(&[30, 4]), |index| index[0] * 10 + index[1]);
+    let two: ArrayD<usize> =
+        ArrayD::from_shape_fn(IxDyn(&[30, 4]), |index| index[0] * 10 + index[1]);
     assert_outer!(two.view());
-    let three: ArrayD<usize> = ArrayD::from_shape_fn(IxDyn(&[10, 4, 2]), |index| index[0] * 100 + index[1] * 10 + index[2]);
+    let three: ArrayD<usize> = ArrayD::from_shape_fn(IxDyn(&[10, 4, 2]), |index| {
+        index[0] * 100 + index[1] * 10 + index[2]
+    });
     assert_outer!(three.view());
     assert_outer!(three.view().permuted_axes(IxDyn(&[1, 2, 0])));
     // One dimension gives subviews without any.
     let one: ArrayD<usize> = ArrayD::from_shape_fn(IxDyn(&[30]), |index| index[0]);
-    assert_items(|| one.view(), |sub| *sub.first().unwrap(), &(0..30).collect::<Vec<_>>());
+    assert_items(
+        || one.view(),
+        |sub| *sub.first().unwrap(),
+        &(0..30).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -300,7 +384,10 @@ fn axes_of_length_zero_are_no_trouble() {
     assert_eq!(par_map_chunked(&mut empty, 2, |row| row.len()), [0; 7]);
     let mut none = Array2::<u8>::zeros((0, 7));
     assert_eq!(par_map_chunked(&mut none, 2, |row| row.len()), [0; 0]);
-    assert_eq!(par_map_by_chunk(none.view_mut(), 2, |_, chunk| chunk.into_iter().count()), [0; 0]);
+    assert_eq!(
+        par_map_by_chunk(none.view_mut(), 2, |_, chunk| chunk.into_iter().count()),
+        [0; 0]
+    );
 }
 
 #[test]
@@ -333,17 +420,40 @@ fn mutable_arrays_are_changed_in_place() {
     };
     let xs = Array1::from_iter(0..200_i64);
     let doubled = xs.mapv(|x| 2 * x);
-    assert_changed_in_place(&xs, |a, pool, c| pool.par_for_each_chunked(a, c, double), &doubled);
-    assert_changed_in_place(&xs, |a, pool, c| pool.par_for_each_chunked(a.view_mut(), c, double), &doubled);
+    assert_changed_in_place(
+        &xs,
+        |a, pool, c| pool.par_for_each_chunked(a, c, double),
+        &doubled,
+    );
+    assert_changed_in_place(
+        &xs,
+        |a, pool, c| pool.par_for_each_chunked(a.view_mut(), c, double),
+        &doubled,
+    );
     let some = Array1::from_iter((0..200_i64).map(|i| if i % 3 == 2 { 2 * i } else { i }));
-    assert_changed_in_place(&xs, |a, pool, c| pool.par_for_each_chunked(a.slice_mut(s![2..;3]), c, double), &some);
-    assert_changed_in_place(&xs, |a, pool, c| pool.par_for_each_chunked(a.slice_mut(s![..;-1]), c, double), &doubled);
+    assert_changed_in_place(
+        &xs,
+        |a, pool, c| pool.par_for_each_chunked(a.slice_mut(s![2..;3]), c, double),
+        &some,
+    );
+    assert_changed_in_place(
+        &xs,
+        |a, pool, c| pool.par_for_each_chunked(a.slice_mut(s![..;-1]), c, double),
+        &doubled,
+    );
     // In the order of the reversed view.
     let reversed = Array1::from_iter((0..200_i64).rev());
     let number = |a: &mut Array1<i64>, pool: &Pool, c: Chunking| {
-        pool.par_map_by_chunk(a.slice_mut(s![..;-1]), c, |start, mut chunk: ArrayViewMut1<i64>| {
-            chunk.iter_mut().enumerate().for_each(|(i, x)| *x = (start + i) as i64);
-        });
+        pool.par_map_by_chunk(
+            a.slice_mut(s![..;-1]),
+            c,
+            |start, mut chunk: ArrayViewMut1<i64>| {
+                chunk
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(i, x)| *x = (start + i) as i64);
+            },
+        );
     };
     assert_changed_in_place(&xs, number, &reversed);
 
@@ -354,8 +464,16 @@ fn mutable_arrays_are_changed_in_place() {
             spin(Duration::from_micros(2));
             row.mapv_inplace(|x| -x);
         };
-        assert_changed_in_place(&rows, |a, pool, c| pool.par_for_each_chunked(a, c, negate), &negated);
-        assert_changed_in_place(&rows, |a, pool, c| pool.par_for_each_chunked(a.view_mut(), c, negate), &negated);
+        assert_changed_in_place(
+            &rows,
+            |a, pool, c| pool.par_for_each_chunked(a, c, negate),
+            &negated,
+        );
+        assert_changed_in_place(
+            &rows,
+            |a, pool, c| pool.par_for_each_chunked(a.view_mut(), c, negate),
+            &negated,
+        );
         let by_chunk = |a: &mut Array2<i64>, pool: &Pool, c: Chunking| {
             pool.par_map_by_chunk(a, c, |start, chunk| {
                 let mut part: ArrayViewMut2<i64> = chunk.into_view();
@@ -376,11 +494,17 @@ fn mutable_arrays_are_changed_in_place() {
 
     let dynamic = rows.clone().into_dyn();
     let negated = -dynamic.clone();
-    assert_changed_in_place(&dynamic, |a, pool, c| pool.par_for_each_chunked(a, c, |mut row| row.mapv_inplace(|x| -x)), &negated);
+    assert_changed_in_place(
+        &dynamic,
+        |a, pool, c| pool.par_for_each_chunked(a, c, |mut row| row.mapv_inplace(|x| -x)),
+        &negated,
+    );
     let cube = Array3::from_shape_fn((20, 3, 4), |(i, j, k)| (i + j + k) as i64);
     let negated = -cube.clone();
     let negate_planes = |a: &mut Array<i64, Ix3>, pool: &Pool, c: Chunking| {
-        pool.par_for_each_chunked(a, c, |mut plane: ArrayViewMut2<i64>| plane.mapv_inplace(|x| -x));
+        pool.par_for_each_chunked(a, c, |mut plane: ArrayViewMut2<i64>| {
+            plane.mapv_inplace(|x| -x)
+        });
     };
     assert_changed_in_place(&cube, negate_planes, &negated);
 }
@@ -391,14 +515,29 @@ fn results_may_borrow_from_the_source() {
     let words: Vec<String> = (0..200).map(|i| i.to_string()).collect();
     for chunking in chunkings(200) {
         let references: Vec<&String> = pool.par_map_chunked(&words, chunking, |w| w);
-        assert!(references.iter().zip(&words).all(|(a, b)| std::ptr::eq(*a, b)), "{chunking}");
+        assert!(
+            references
+                .iter()
+                .zip(&words)
+                .all(|(a, b)| std::ptr::eq(*a, b)),
+            "{chunking}"
+        );
         let parts: Vec<&[String]> = pool.par_map_by_chunk(&words, chunking, |_, part| part);
         assert_eq!(parts.concat(), words, "{chunking}");
         let matrix = Array2::from_shape_fn((50, 3), |(i, j)| i + j);
         let rows: Vec<ArrayView1<usize>> = pool.par_map_chunked(&matrix, chunking, |row| row);
-        assert!(rows.iter().eq(matrix.outer_iter().collect::<Vec<_>>().iter()), "{chunking}");
-        let parts: Vec<ArrayView2<usize>> = pool.par_map_by_chunk(matrix.view(), chunking, |_, part| part.into_view());
-        assert_eq!(ndarray::concatenate(Axis(0), &parts).unwrap(), matrix, "{chunking}");
+        assert!(
+            rows.iter()
+                .eq(matrix.outer_iter().collect::<Vec<_>>().iter()),
+            "{chunking}"
+        );
+        let parts: Vec<ArrayView2<usize>> =
+            pool.par_map_by_chunk(matrix.view(), chunking, |_, part| part.into_view());
+        assert_eq!(
+            ndarray::concatenate(Axis(0), &parts).unwrap(),
+            matrix,
+            "{chunking}"
+        );
     }
 }
 
@@ -407,14 +546,23 @@ fn mutable_results_may_borrow_from_the_source() {
     let pool = started(3);
     for chunking in chunkings(100) {
         let mut numbers: Vec<usize> = (0..100).collect();
-        let odd: Vec<Option<&mut usize>> = pool.par_map_chunked(&mut numbers, chunking, |x| (*x % 2 == 1).then_some(x));
+        let odd: Vec<Option<&mut usize>> =
+            pool.par_map_chunked(&mut numbers, chunking, |x| (*x % 2 == 1).then_some(x));
         odd.into_iter().flatten().for_each(|x| *x = 0);
-        assert!(numbers.iter().enumerate().all(|(i, &x)| x == if i % 2 == 1 { 0 } else { i }), "{chunking}");
-        let parts: Vec<&mut [usize]> = pool.par_map_by_chunk(&mut numbers, chunking, |_, part| part);
+        assert!(
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(i, &x)| x == if i % 2 == 1 { 0 } else { i }),
+            "{chunking}"
+        );
+        let parts: Vec<&mut [usize]> =
+            pool.par_map_by_chunk(&mut numbers, chunking, |_, part| part);
         parts.into_iter().for_each(|part| part.fill(7));
         assert_eq!(numbers, [7; 100], "{chunking}");
         let mut matrix = Array2::<usize>::zeros((100, 2));
-        let mut rows: Vec<ArrayViewMut1<usize>> = pool.par_map_chunked(&mut matrix, chunking, |row| row);
+        let mut rows: Vec<ArrayViewMut1<usize>> =
+            pool.par_map_chunked(&mut matrix, chunking, |row| row);
         rows.iter_mut().for_each(|row| row.fill(1));
         assert_eq!(matrix.sum(), 200, "{chunking}");
     }

@@ -15,7 +15,9 @@ use cpu_time::ProcessTime;
 use scipar::{Chunking, Pool};
 
 fn heavy(pool: &Pool) {
-    pool.par_for_each_chunked(0..400, Chunking::auto(), |_| spin(Duration::from_micros(50)));
+    pool.par_for_each_chunked(0..400, Chunking::auto(), |_| {
+        spin(Duration::from_micros(50))
+    });
 }
 
 #[test]
@@ -35,7 +37,11 @@ fn making_pools_starts_nothing(before: usize) {
     let pools = [1, 2, 64].map(Pool::new);
     let alone = Pool::builder().workers(1).build().unwrap();
     assert_eq!(Pool::global().num_workers(), scipar::Workers::all().count());
-    assert_eq!(num_threads(), before, "a pool was made and has threads before its first use");
+    assert_eq!(
+        num_threads(),
+        before,
+        "a pool was made and has threads before its first use"
+    );
     // Nor does dropping them.
     drop((pools, alone));
     assert_eq!(num_threads(), before);
@@ -47,7 +53,13 @@ fn small_work_starts_nothing(before: usize) {
         let pool = Pool::new(2);
         // Every way to do next to nothing, on a pool that could start threads.
         for _ in 0..20 {
-            for chunking in [Chunking::auto(), Chunking::size(1), Chunking::size(3), Chunking::count(8), Chunking::serial()] {
+            for chunking in [
+                Chunking::auto(),
+                Chunking::size(1),
+                Chunking::size(3),
+                Chunking::count(8),
+                Chunking::serial(),
+            ] {
                 assert_eq!(pool.par_map_chunked(0..3, chunking, |i| i + 1), [1, 2, 3]);
                 assert_eq!(pool.par_sum_chunked(0..10, chunking), 45);
                 assert_eq!(pool.par_map_chunked(0..0, chunking, |i: i32| i), [0; 0]);
@@ -58,13 +70,20 @@ fn small_work_starts_nothing(before: usize) {
         assert_ended(before, "small work");
         after == before
     });
-    assert!(started_nothing, "small work started threads, twenty times out of twenty");
+    assert!(
+        started_nothing,
+        "small work started threads, twenty times out of twenty"
+    );
 
     // Serial work, single items, single chunks, single workers, however heavy.
     let pool = Pool::new(2);
-    pool.par_for_each_chunked(0..50, Chunking::serial(), |_| spin(Duration::from_millis(1)));
+    pool.par_for_each_chunked(0..50, Chunking::serial(), |_| {
+        spin(Duration::from_millis(1))
+    });
     pool.par_for_each_chunked(0..1, Chunking::auto(), |_| spin(Duration::from_millis(5)));
-    pool.par_for_each_chunked(0..50, Chunking::count(1), |_| spin(Duration::from_millis(1)));
+    pool.par_for_each_chunked(0..50, Chunking::count(1), |_| {
+        spin(Duration::from_millis(1))
+    });
     heavy(&Pool::new(1));
     assert_eq!(num_threads(), before, "work for one started threads");
 }
@@ -74,12 +93,19 @@ fn heavy_work_starts_what_was_asked_for(before: usize) {
         let pool = Pool::new(workers);
         heavy(&pool);
         let seen = num_threads() - before;
-        assert!((1..=workers).contains(&seen), "{seen} threads for {workers} workers");
+        assert!(
+            (1..=workers).contains(&seen),
+            "{seen} threads for {workers} workers"
+        );
         drop(pool);
         assert_ended(before, "dropping the pool");
     }
     let pool = started(3);
-    assert_eq!(num_threads() - before, 3, "`build` starts the threads at once");
+    assert_eq!(
+        num_threads() - before,
+        3,
+        "`build` starts the threads at once"
+    );
     drop(pool);
     assert_ended(before, "dropping a built pool");
 }
@@ -87,7 +113,11 @@ fn heavy_work_starts_what_was_asked_for(before: usize) {
 /// A joined thread may be listed for a moment longer.
 #[track_caller]
 fn assert_ended(before: usize, after: &str) {
-    assert!(eventually(|| num_threads() == before), "{} threads are left after {after}, before it {before}", num_threads());
+    assert!(
+        eventually(|| num_threads() == before),
+        "{} threads are left after {after}, before it {before}",
+        num_threads()
+    );
 }
 
 fn threads_end_with_their_pool(before: usize) {
@@ -131,7 +161,13 @@ fn threads_end_with_their_pool(before: usize) {
     }
     assert_ended(before, "a hundred pools");
     for _ in 0..10 {
-        assert!(Pool::builder().workers(4).stack_size(1 << 60).build().is_err());
+        assert!(
+            Pool::builder()
+                .workers(4)
+                .stack_size(1 << 60)
+                .build()
+                .is_err()
+        );
     }
     assert_ended(before, "ten pools that were refused");
 }
@@ -150,7 +186,10 @@ fn idle_threads_rest(before: usize) {
             break;
         }
     }
-    assert!(least < Duration::from_millis(1), "an idle pool of 8 used {least:?} of CPU time in 200 ms");
+    assert!(
+        least < Duration::from_millis(1),
+        "an idle pool of 8 used {least:?} of CPU time in 200 ms"
+    );
     drop(pool);
     assert_ended(before, "an idle pool");
 }

@@ -22,7 +22,10 @@ fn says_how_many_workers_there_are() {
     if let Some(group) = std::env::var_os(CGROUP) {
         fs::write(Path::new(&group).join("cgroup.procs"), "0").unwrap();
     }
-    assert_eq!(Pool::new(Workers::all()).num_workers(), Workers::all().count());
+    assert_eq!(
+        Pool::new(Workers::all()).num_workers(),
+        Workers::all().count()
+    );
     assert!(Workers::physical().count() <= Workers::all().count());
     println!("\n{ANSWER}{}", Workers::all().count());
 }
@@ -38,7 +41,12 @@ fn count_in_child(wrap: &[&str], prepare: impl FnOnce(&mut Command)) -> Result<u
             command
         }
     };
-    command.args(["--exact", "says_how_many_workers_there_are", "--ignored", "--nocapture"]);
+    command.args([
+        "--exact",
+        "says_how_many_workers_there_are",
+        "--ignored",
+        "--nocapture",
+    ]);
     prepare(&mut command);
     let output = command.output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -71,7 +79,11 @@ fn an_affinity_mask_is_honoured() {
     }
     // Some processor that this process may use, not necessarily the first.
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap()
+        .trim();
     let first: String = allowed.chars().take_while(char::is_ascii_digit).collect();
     assert_eq!(count_in_child(&["taskset", "-c", &first], |_| ()), Ok(1));
 }
@@ -97,9 +109,24 @@ fn group_with_quota(processors: f64) -> Result<Group, String> {
     let quota = (processors * 100_000.0) as u64;
     let name = format!("scipar-test-{}-{quota}", std::process::id());
     let limits: [(&str, Vec<(&str, String)>); 3] = [
-        ("/sys/fs/cgroup", vec![("cpu.max", format!("{quota} 100000"))]),
-        ("/sys/fs/cgroup/cpu", vec![("cpu.cfs_period_us", "100000".into()), ("cpu.cfs_quota_us", quota.to_string())]),
-        ("/sys/fs/cgroup/cpu,cpuacct", vec![("cpu.cfs_period_us", "100000".into()), ("cpu.cfs_quota_us", quota.to_string())]),
+        (
+            "/sys/fs/cgroup",
+            vec![("cpu.max", format!("{quota} 100000"))],
+        ),
+        (
+            "/sys/fs/cgroup/cpu",
+            vec![
+                ("cpu.cfs_period_us", "100000".into()),
+                ("cpu.cfs_quota_us", quota.to_string()),
+            ],
+        ),
+        (
+            "/sys/fs/cgroup/cpu,cpuacct",
+            vec![
+                ("cpu.cfs_period_us", "100000".into()),
+                ("cpu.cfs_quota_us", quota.to_string()),
+            ],
+        ),
     ];
     let mut reasons = String::new();
     for (parent, limits) in limits {
@@ -116,7 +143,10 @@ fn group_with_quota(processors: f64) -> Result<Group, String> {
         let set = limits.iter().try_for_each(|(file, value)| {
             // An existing file only: on a mounted tmpfs, writing would make one that means nothing.
             let file = group.0.join(file);
-            fs::OpenOptions::new().write(true).open(&file).and_then(|mut f| std::io::Write::write_all(&mut f, value.as_bytes()))
+            fs::OpenOptions::new()
+                .write(true)
+                .open(&file)
+                .and_then(|mut f| std::io::Write::write_all(&mut f, value.as_bytes()))
         });
         match set {
             Ok(()) => return Ok(group),

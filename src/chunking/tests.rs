@@ -10,7 +10,10 @@ fn chunkings() -> impl Strategy<Value = Chunking> {
         (1..10_000_usize).prop_map(Chunking::count),
         Just(Chunking::size(usize::MAX)),
     ];
-    (kinds, prop_oneof![Just(1_usize), 1..500_usize, Just(usize::MAX)])
+    (
+        kinds,
+        prop_oneof![Just(1_usize), 1..500_usize, Just(usize::MAX)],
+    )
         .prop_map(|(chunking, min)| chunking.min_len(min))
 }
 
@@ -74,7 +77,12 @@ proptest! {
 
 #[test]
 fn published_array_split_examples() {
-    let lengths = |n, count| Chunking::count(count).ranges(n).map(|r| r.len()).collect::<Vec<_>>();
+    let lengths = |n, count| {
+        Chunking::count(count)
+            .ranges(n)
+            .map(|r| r.len())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(lengths(8, 3), [3, 3, 2]);
     assert_eq!(lengths(9, 4), [3, 2, 2, 2]);
     assert_eq!(lengths(3, 5), [1, 1, 1, 0, 0]);
@@ -83,10 +91,20 @@ fn published_array_split_examples() {
 
 #[test]
 fn no_length_overflows() {
-    for chunking in [Chunking::size(1), Chunking::size(usize::MAX), Chunking::count(3), Chunking::count(usize::MAX), Chunking::auto(), Chunking::serial()] {
+    for chunking in [
+        Chunking::size(1),
+        Chunking::size(usize::MAX),
+        Chunking::count(3),
+        Chunking::count(usize::MAX),
+        Chunking::auto(),
+        Chunking::serial(),
+    ] {
         let mut ranges = chunking.ranges(usize::MAX);
         assert_eq!(ranges.next().unwrap().start, 0);
-        assert_eq!(chunking.ranges(usize::MAX).next_back().unwrap().end, usize::MAX);
+        assert_eq!(
+            chunking.ranges(usize::MAX).next_back().unwrap().end,
+            usize::MAX
+        );
     }
 }
 
@@ -96,7 +114,10 @@ fn auto_leaves_are_single_items_first_and_never_too_many() {
     for log in 0..40 {
         let len = 1_usize << log;
         let leaves = Chunking::auto().ranges(len).len();
-        assert!(leaves as f64 <= 32.0 * (len as f64).cbrt(), "{len} items, {leaves} leaves");
+        assert!(
+            leaves as f64 <= 32.0 * (len as f64).cbrt(),
+            "{len} items, {leaves} leaves"
+        );
     }
 }
 
@@ -114,12 +135,13 @@ fn empty_chunks_come_last() {
 
 #[test]
 fn zero_is_refused_at_the_callers_line() {
-    for wrong in [
-        (|| drop(Chunking::size(0))) as fn(),
-        || drop(Chunking::count(0)),
-        || drop(Chunking::auto().min_len(0)),
-        || drop(Chunking::from(0)),
-    ] {
+    let wrong: [fn() -> Chunking; 4] = [
+        || Chunking::size(0),
+        || Chunking::count(0),
+        || Chunking::auto().min_len(0),
+        || Chunking::from(0),
+    ];
+    for wrong in wrong {
         assert!(std::panic::catch_unwind(wrong).is_err());
     }
 }
@@ -127,5 +149,8 @@ fn zero_is_refused_at_the_callers_line() {
 #[test]
 fn it_shows_itself_in_words() {
     assert_eq!(Chunking::auto().to_string(), "auto");
-    assert_eq!(Chunking::size(256).min_len(8).to_string(), "size 256, at least 8 items");
+    assert_eq!(
+        Chunking::size(256).min_len(8).to_string(),
+        "size 256, at least 8 items"
+    );
 }

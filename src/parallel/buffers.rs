@@ -21,7 +21,10 @@ pub(crate) struct Input<S: Source> {
 
 impl<S: Source> Input<S> {
     pub(crate) fn new(source: S) -> Self {
-        Self { shared: source.into_shared(), handed: AtomicUsize::new(0) }
+        Self {
+            shared: source.into_shared(),
+            handed: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -91,7 +94,10 @@ impl<S: Source> Drop for Parts<'_, S> {
 }
 
 impl<S: Source> Drop for Input<S> {
-    #[allow(unsafe_code, reason = "passes on up to where the items were handed out")]
+    #[allow(
+        unsafe_code,
+        reason = "passes on up to where the items were handed out"
+    )]
     fn drop(&mut self) {
         let handed = *self.handed.get_mut();
         // SAFETY: the promise of `close`; without a call of it nothing was handed out.
@@ -101,7 +107,9 @@ impl<S: Source> Drop for Input<S> {
 
 impl<S: Source> fmt::Debug for Input<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Input").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Input")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,8 +150,18 @@ impl<R> Output<R> {
     /// 2. No index is handed out twice.
     #[inline]
     #[allow(unsafe_code, reason = "writes to disjoint parts of one buffer")]
-    pub(crate) unsafe fn fill(&self, range: Range<usize>, at: &Cell<usize>, results: impl Iterator<Item = R>) {
-        let mut filling = Filling { output: self, next: range.start, end: range.end, at };
+    pub(crate) unsafe fn fill(
+        &self,
+        range: Range<usize>,
+        at: &Cell<usize>,
+        results: impl Iterator<Item = R>,
+    ) {
+        let mut filling = Filling {
+            output: self,
+            next: range.start,
+            end: range.end,
+            at,
+        };
         // SAFETY: `range.start <= len` (obligation 1), so the pointer stays in the allocation.
         let start = unsafe { self.start.add(range.start) }.cast::<MaybeUninit<R>>();
         // SAFETY: the allocation has `len` places, `range` lies within (obligation 1), anything is a
@@ -172,7 +190,10 @@ impl<R> Output<R> {
     /// Where one was not: a mistake of the engine.
     #[allow(unsafe_code, reason = "hands the filled buffer over")]
     pub(crate) fn into_vec(mut self) -> Vec<R> {
-        assert!(*self.handed.get_mut() == self.len && self.holes().is_empty(), "every result was written");
+        assert!(
+            *self.handed.get_mut() == self.len && self.holes().is_empty(),
+            "every result was written"
+        );
         let this = ManuallyDrop::new(self);
         // SAFETY: the parts are those of the vector that `new` took apart, and by the line above and the
         // promise of `close` all `len` results are initialised. `holes` is empty and owns nothing.
@@ -186,7 +207,10 @@ impl<R> Output<R> {
 
 impl<R> Drop for Output<R> {
     /// Drops the results that were written: the run has failed.
-    #[allow(unsafe_code, reason = "drops the initialised part of the buffer, and frees it")]
+    #[allow(
+        unsafe_code,
+        reason = "drops the initialised part of the buffer, and frees it"
+    )]
     fn drop(&mut self) {
         // SAFETY: the parts are those of the vector that `new` took apart, and length zero makes this
         // value responsible for the allocation alone.
@@ -209,7 +233,9 @@ impl<R> Drop for Output<R> {
 
 impl<R> fmt::Debug for Output<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -234,6 +260,10 @@ impl<R> Filling<'_, R> {
     #[cold]
     fn note(&self) {
         self.at.set(self.next);
-        self.output.holes.lock().unwrap_or_else(PoisonError::into_inner).push(self.next..self.end);
+        self.output
+            .holes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.next..self.end);
     }
 }

@@ -65,14 +65,21 @@ const SAMPLE: u32 = 16;
 #[inline]
 pub(crate) fn drive<J: Job>(pool: &Pool, serial: bool, units: usize, job: &J) {
     assert!(isize::try_from(units).is_ok(), "at most `isize::MAX` items");
-    let max_helpers = if serial { 0 } else { pool.max_helpers().min(units.saturating_sub(1)) };
+    let max_helpers = if serial {
+        0
+    } else {
+        pool.max_helpers().min(units.saturating_sub(1))
+    };
     if max_helpers == 0 {
         return alone(job, units);
     }
     // The address of a function compiled for this job's type names the call site.
     let key = Sites::key(guided::<J> as *const () as usize);
     let known = pool.sites.recall(key);
-    if known.is_short() && f64::from(known.cost) * units as f64 <= pool.tick().negligible() && !is_sample() {
+    if known.is_short()
+        && f64::from(known.cost) * units as f64 <= pool.tick().negligible()
+        && !is_sample()
+    {
         return alone(job, units);
     }
     guided(pool, units, max_helpers, job);
@@ -129,7 +136,9 @@ fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
                         break (local, None);
                     }
                 }
-                Step::Together { helpers } if pool.is_ready(lead.rest()) => break (local, Some(helpers)),
+                Step::Together { helpers } if pool.is_ready(lead.rest()) => {
+                    break (local, Some(helpers));
+                }
                 Step::Together { .. } => lead.go_on_alone(),
                 Step::Finished => break (local, None),
             }
@@ -153,7 +162,10 @@ fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
         }
         let mut learned = known;
         if lead.done() > 0 {
-            learned.learn(lead.spent() / lead.done() as f64, lead.spent() <= 2.0 * tick.negligible());
+            learned.learn(
+                lead.spent() / lead.done() as f64,
+                lead.spent() <= 2.0 * tick.negligible(),
+            );
         }
         pool.sites.note(key, learned);
         return;
@@ -167,7 +179,7 @@ fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
         fault: Mutex::new(None),
         cost: lead.cost(),
         tick,
-        workers: max_helpers + 1,
+        helpers: AtomicUsize::new(helpers),
         uncalled: AtomicUsize::new(0),
         first_help: AtomicU64::new(Nanos::MAX),
         busy: AtomicU64::new(0),
@@ -176,13 +188,23 @@ fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
     let ended = pool.now();
     // SAFETY: the lead handed out the first units, the dispenser the others up to there, and everybody has stopped.
     unsafe { job.close(run.dispenser.handed()) };
-    if let Some(fault) = run.fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(fault) = run
+        .fault
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+    {
         resume_unwind(fault.payload);
     }
 
     let first_help = run.first_help.into_inner();
     let arrived = first_help.min(ended);
-    pool.wakes.learn(idle, Wake { cost: together.wake_cost, arrival: arrived.saturating_sub(together.called_at) as f64 });
+    pool.wakes.learn(
+        idle,
+        Wake {
+            cost: together.wake_cost,
+            arrival: arrived.saturating_sub(together.called_at) as f64,
+        },
+    );
     if first_help != Nanos::MAX {
         pool.note_help(ended);
     }
@@ -205,7 +227,8 @@ struct Run<'a, J: Job> {
     /// What a worker believes of the cost of a unit when it begins.
     cost: Option<f64>,
     tick: Tick,
-    workers: usize,
+    /// Helpers that the work is worth, by present knowledge: those among whom the rest is shared.
+    helpers: AtomicUsize,
     /// Helpers that are wanted and have not been called yet.
     uncalled: AtomicUsize,
     /// When the first helper began.
@@ -228,31 +251,35 @@ impl<J: Job> Run<'_, J> {
     /// Shares the rest of the job with `helpers` others, and with more if the work turns out longer.
     fn together(&self, wake: Wake, helpers: usize, max_helpers: usize, local: J::Local) -> Seen {
         let work = |_seat: usize, call: &Call| {
-            self.first_help.fetch_min(self.pool.now(), Ordering::Relaxed);
+            self.first_help
+                .fetch_min(self.pool.now(), Ordering::Relaxed);
             self.call_up_to(FAN_OUT, call);
-            self.participate(None, || ());
+            self.participate(None, |_| ());
         };
         with_helpers(&work, SPINS, |call| {
             let called_at = self.pool.now();
             self.uncalled.store(helpers, Ordering::Relaxed);
             let called = self.call_up_to(FAN_OUT, call);
             let wake_cost = (self.pool.now() - called_at) as f64 / called.max(1) as f64;
-            let mut wanted = helpers;
-            self.participate(Some(local), || {
+            self.participate(Some(local), |hand| {
                 // The caller alone asks for more, where the rest turns out to be worth it.
+                let wanted = self.helpers.load(Ordering::Relaxed);
                 if wanted < max_helpers
-                    && let Some(cost) = self.cost
+                    && let Some(cost) = hand.cost()
                 {
                     let left = self.dispenser.left();
                     let more = wake.helpers_for(left as f64 * cost, left, max_helpers, 1.0);
                     if more > wanted {
+                        self.helpers.store(more, Ordering::Relaxed);
                         self.uncalled.fetch_add(more - wanted, Ordering::Relaxed);
-                        wanted = more;
                         self.call_up_to(FAN_OUT, call);
                     }
                 }
             });
-            Seen { called_at, wake_cost }
+            Seen {
+                called_at,
+                wake_cost,
+            }
         })
     }
 
@@ -260,7 +287,10 @@ impl<J: Job> Run<'_, J> {
     fn call_up_to(&self, most: usize, call: &Call) -> usize {
         let mut called = 0;
         while called < most
-            && self.uncalled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok()
+            && self
+                .uncalled
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                .is_ok()
         {
             self.pool.send_helper(call);
             called += 1;
@@ -270,18 +300,21 @@ impl<J: Job> Run<'_, J> {
 
     /// Works until nothing is left or somebody has failed. Never unwinds.
     #[allow(unsafe_code, reason = "hands units to one worker")]
-    fn participate(&self, local: Option<J::Local>, mut between: impl FnMut()) {
+    fn participate(&self, local: Option<J::Local>, between: impl Fn(&Hand)) {
         let at = Cell::new(usize::MAX);
         let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
         let caught = catch_unwind(AssertUnwindSafe(|| {
             let mut local = local.unwrap_or_else(|| self.job.begin());
             while !self.stop.load(Ordering::Relaxed) {
-                let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, self.workers) else { break };
+                let workers = self.helpers.load(Ordering::Relaxed) + 1;
+                let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, workers) else {
+                    break;
+                };
                 // SAFETY: the dispenser hands out every unit once.
                 if unsafe { self.job.run(&mut local, chunk, &at) } == Flow::Stop {
                     self.stop.store(true, Ordering::Relaxed);
                 }
-                between();
+                between(&hand);
             }
             self.job.end(local);
         }));
@@ -290,7 +323,10 @@ impl<J: Job> Run<'_, J> {
             self.stop.store(true, Ordering::Relaxed);
             let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
             if fault.as_ref().is_none_or(|first| at.get() < first.index) {
-                *fault = Some(Fault { index: at.get(), payload });
+                *fault = Some(Fault {
+                    index: at.get(),
+                    payload,
+                });
             }
         }
     }

@@ -166,7 +166,11 @@ where
 #[doc(alias = "fail_fast")]
 #[inline]
 #[track_caller]
-pub fn par_try_map_chunked<S, R, E, F>(source: S, chunking: impl Into<Chunking>, f: F) -> Result<Vec<R>, E>
+pub fn par_try_map_chunked<S, R, E, F>(
+    source: S,
+    chunking: impl Into<Chunking>,
+    f: F,
+) -> Result<Vec<R>, E>
 where
     S: Source,
     R: Send,
@@ -247,7 +251,13 @@ where
 #[doc(alias = "tmapreduce")]
 #[inline]
 #[track_caller]
-pub fn par_map_reduce_chunked<S, R, F, I, O>(source: S, chunking: impl Into<Chunking>, map: F, identity: I, op: O) -> R
+pub fn par_map_reduce_chunked<S, R, F, I, O>(
+    source: S,
+    chunking: impl Into<Chunking>,
+    map: F,
+    identity: I,
+    op: O,
+) -> R
 where
     S: Source,
     R: Send,
@@ -285,7 +295,12 @@ where
 #[doc(alias = "treduce")]
 #[inline]
 #[track_caller]
-pub fn par_reduce_chunked<S, I, O>(source: S, chunking: impl Into<Chunking>, identity: I, op: O) -> S::Value
+pub fn par_reduce_chunked<S, I, O>(
+    source: S,
+    chunking: impl Into<Chunking>,
+    identity: I,
+    op: O,
+) -> S::Value
 where
     S: Values,
     S::Value: Send,

@@ -55,7 +55,12 @@ where
 {
     let input = Input::new(source);
     let (len, grains) = (input.len(), chunking.grains(input.len()));
-    let job = Map { input, output: Output::new(len), grains, f };
+    let job = Map {
+        input,
+        output: Output::new(len),
+        grains,
+        f,
+    };
     drive(pool, chunking.is_serial(), grains.num_nonempty(), &job);
     job.output.into_vec()
 }
@@ -88,7 +93,9 @@ where
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let chunk = unsafe { self.input.take(items.clone()) };
         let mut error = None;
-        let results = chunk.into_iter().map_while(|item| (self.f)(item).map_err(|e| error = Some(e)).ok());
+        let results = chunk
+            .into_iter()
+            .map_while(|item| (self.f)(item).map_err(|e| error = Some(e)).ok());
         // SAFETY: the output has a place per item.
         unsafe { self.output.fill(items, at, results) };
         let Some(error) = error else { return Flow::Go };
@@ -112,7 +119,12 @@ where
 }
 
 #[inline]
-pub(super) fn try_map<S, R, E, F>(pool: &Pool, source: S, chunking: Chunking, f: &F) -> Result<Vec<R>, E>
+pub(super) fn try_map<S, R, E, F>(
+    pool: &Pool,
+    source: S,
+    chunking: Chunking,
+    f: &F,
+) -> Result<Vec<R>, E>
 where
     S: Source,
     R: Send,
@@ -121,9 +133,19 @@ where
 {
     let input = Input::new(source);
     let (len, grains) = (input.len(), chunking.grains(input.len()));
-    let job = TryMap { input, output: Output::new(len), error: Mutex::new(None), grains, f };
+    let job = TryMap {
+        input,
+        output: Output::new(len),
+        error: Mutex::new(None),
+        grains,
+        f,
+    };
     drive(pool, chunking.is_serial(), grains.num_nonempty(), &job);
-    match job.error.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match job
+        .error
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+    {
         Some((_, error)) => Err(error),
         None => Ok(job.output.into_vec()),
     }
@@ -179,7 +201,12 @@ where
 {
     let input = Input::new(source);
     let leaves = chunking.leaves(input.len());
-    let job = ByChunk { input, output: Output::new(leaves.num_chunks()), leaves, f };
+    let job = ByChunk {
+        input,
+        output: Output::new(leaves.num_chunks()),
+        leaves,
+        f,
+    };
     drive(pool, chunking.is_serial(), leaves.num_chunks(), &job);
     job.output.into_vec()
 }

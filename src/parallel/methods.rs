@@ -31,14 +31,21 @@ impl Pool {
     /// As the free function.
     #[inline]
     #[track_caller]
-    pub fn par_map_into_chunked<S, R, F>(&self, source: S, out: &mut [R], chunking: impl Into<Chunking>, f: F)
-    where
+    pub fn par_map_into_chunked<S, R, F>(
+        &self,
+        source: S,
+        out: &mut [R],
+        chunking: impl Into<Chunking>,
+        f: F,
+    ) where
         S: Source,
         R: Send,
         F: Fn(S::Item) -> R + Sync,
     {
         let pair = Zip::new(source, out);
-        map::map(self, pair, chunking.into(), &|(item, place)| *place = f(item));
+        map::map(self, pair, chunking.into(), &|(item, place)| {
+            *place = f(item)
+        });
     }
 
     /// [`par_for_each_chunked`](crate::par_for_each_chunked) on this pool.
@@ -67,7 +74,12 @@ impl Pool {
     /// As the free function.
     #[inline]
     #[track_caller]
-    pub fn par_try_map_chunked<S, R, E, F>(&self, source: S, chunking: impl Into<Chunking>, f: F) -> Result<Vec<R>, E>
+    pub fn par_try_map_chunked<S, R, E, F>(
+        &self,
+        source: S,
+        chunking: impl Into<Chunking>,
+        f: F,
+    ) -> Result<Vec<R>, E>
     where
         S: Source,
         R: Send,
@@ -84,7 +96,12 @@ impl Pool {
     /// As the free function.
     #[inline]
     #[track_caller]
-    pub fn par_map_by_chunk<S, R, F>(&self, source: S, chunking: impl Into<Chunking>, f: F) -> Vec<R>
+    pub fn par_map_by_chunk<S, R, F>(
+        &self,
+        source: S,
+        chunking: impl Into<Chunking>,
+        f: F,
+    ) -> Vec<R>
     where
         S: Source,
         R: Send,
@@ -100,7 +117,14 @@ impl Pool {
     /// As the free function.
     #[inline]
     #[track_caller]
-    pub fn par_map_reduce_chunked<S, R, F, I, O>(&self, source: S, chunking: impl Into<Chunking>, map: F, identity: I, op: O) -> R
+    pub fn par_map_reduce_chunked<S, R, F, I, O>(
+        &self,
+        source: S,
+        chunking: impl Into<Chunking>,
+        map: F,
+        identity: I,
+        op: O,
+    ) -> R
     where
         S: Source,
         R: Send,
@@ -118,7 +142,13 @@ impl Pool {
     /// As the free function.
     #[inline]
     #[track_caller]
-    pub fn par_reduce_chunked<S, I, O>(&self, source: S, chunking: impl Into<Chunking>, identity: I, op: O) -> S::Value
+    pub fn par_reduce_chunked<S, I, O>(
+        &self,
+        source: S,
+        chunking: impl Into<Chunking>,
+        identity: I,
+        op: O,
+    ) -> S::Value
     where
         S: Values,
         S::Value: Send,

@@ -12,7 +12,8 @@ mod reduce;
 mod tree;
 
 pub use free::{
-    par_argmax_chunked, par_argmin_chunked, par_for_each_chunked, par_map_by_chunk, par_map_chunked, par_map_into_chunked,
-    par_map_reduce_chunked, par_reduce_chunked, par_sum_chunked, par_try_map_chunked,
+    par_argmax_chunked, par_argmin_chunked, par_for_each_chunked, par_map_by_chunk,
+    par_map_chunked, par_map_into_chunked, par_map_reduce_chunked, par_reduce_chunked,
+    par_sum_chunked, par_try_map_chunked,
 };
 pub use reduce::Summand;

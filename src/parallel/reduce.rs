@@ -55,7 +55,13 @@ where
 
 /// Combines what `leaf` makes of each chunk and its start index; `None` where there is no item.
 #[inline]
-pub(super) fn reduce_leaves<S, R, L, O>(pool: &Pool, source: S, chunking: Chunking, leaf: &L, op: &O) -> Option<R>
+pub(super) fn reduce_leaves<S, R, L, O>(
+    pool: &Pool,
+    source: S,
+    chunking: Chunking,
+    leaf: &L,
+    op: &O,
+) -> Option<R>
 where
     S: Source,
     R: Send,
@@ -68,13 +74,26 @@ where
     if units == 0 {
         return None;
     }
-    let job = Reduce { input, tree: Tree::new(units), leaves, leaf, op };
+    let job = Reduce {
+        input,
+        tree: Tree::new(units),
+        leaves,
+        leaf,
+        op,
+    };
     drive(pool, chunking.is_serial(), units, &job);
     job.tree.into_root()
 }
 
 #[inline]
-pub(super) fn map_reduce<S, R, F, I, O>(pool: &Pool, source: S, chunking: Chunking, map: &F, identity: I, op: &O) -> R
+pub(super) fn map_reduce<S, R, F, I, O>(
+    pool: &Pool,
+    source: S,
+    chunking: Chunking,
+    map: &F,
+    identity: I,
+    op: &O,
+) -> R
 where
     S: Source,
     R: Send,
@@ -83,7 +102,11 @@ where
     O: Fn(R, R) -> R + Sync,
 {
     let leaf = |_: usize, chunk: Chunk<'_, S>| {
-        chunk.into_iter().map(map).reduce(op).expect("a leaf has at least one item")
+        chunk
+            .into_iter()
+            .map(map)
+            .reduce(op)
+            .expect("a leaf has at least one item")
     };
     reduce_leaves(pool, source, chunking, &leaf, op).unwrap_or_else(identity)
 }
@@ -195,11 +218,15 @@ where
         let mut best: Best<S::Value> = None;
         for (offset, item) in chunk.into_iter().enumerate() {
             let value = S::value(item);
-            if value.partial_cmp(&value).is_some() && best.as_ref().is_none_or(|(_, old)| beats(&value, old)) {
+            if value.partial_cmp(&value).is_some()
+                && best.as_ref().is_none_or(|(_, old)| beats(&value, old))
+            {
                 best = Some((start + offset, value));
             }
         }
         best
     };
-    reduce_leaves(pool, source, chunking, &leaf, &better).flatten().map(|(index, _)| index)
+    reduce_leaves(pool, source, chunking, &leaf, &better)
+        .flatten()
+        .map(|(index, _)| index)
 }

@@ -25,7 +25,10 @@ impl Shape {
     /// At least one leaf.
     pub(super) fn new(leaves: usize) -> Self {
         debug_assert!(leaves > 0);
-        Self { leaves, height: usize::BITS - (leaves - 1).leading_zeros() }
+        Self {
+            leaves,
+            height: usize::BITS - (leaves - 1).leading_zeros(),
+        }
     }
 
     /// Number of nodes on a level.
@@ -35,18 +38,24 @@ impl Shape {
 
     /// Whether the node has no neighbour to be combined with, so that it stands for its parent too.
     fn is_lone(self, node: Node) -> bool {
-        node.index % 2 == 0 && node.index + 1 == self.width(node.level)
+        node.index.is_multiple_of(2) && node.index + 1 == self.width(node.level)
     }
 
     /// The largest node that begins with leaf `start` and stays within `end`.
     fn largest(self, start: usize, end: usize) -> Node {
-        let mut node = Node { level: 0, index: start };
-        while node.level < self.height && node.index % 2 == 0 {
+        let mut node = Node {
+            level: 0,
+            index: start,
+        };
+        while node.level < self.height && node.index.is_multiple_of(2) {
             let last = ((node.index + 2) << node.level).min(self.leaves);
             if last > end {
                 break;
             }
-            node = Node { level: node.level + 1, index: node.index / 2 };
+            node = Node {
+                level: node.level + 1,
+                index: node.index / 2,
+            };
         }
         node
     }
@@ -61,12 +70,22 @@ impl Shape {
         if node.level == 0 {
             return leaf(node.index);
         }
-        let left = Node { level: node.level - 1, index: 2 * node.index };
+        let left = Node {
+            level: node.level - 1,
+            index: 2 * node.index,
+        };
         if self.is_lone(left) {
             return self.value(left, leaf, op);
         }
         let a = self.value(left, leaf, op);
-        let b = self.value(Node { index: left.index + 1, ..left }, leaf, op);
+        let b = self.value(
+            Node {
+                index: left.index + 1,
+                ..left
+            },
+            leaf,
+            op,
+        );
         op(a, b)
     }
 }
@@ -82,14 +101,23 @@ pub(super) struct Tree<R> {
 
 impl<R> Tree<R> {
     pub(super) fn new(leaves: usize) -> Self {
-        Self { shape: Shape::new(leaves), waiting: OnceLock::new(), root: Mutex::new(None) }
+        Self {
+            shape: Shape::new(leaves),
+            waiting: OnceLock::new(),
+            root: Mutex::new(None),
+        }
     }
 
     /// Brings the leaves `range`, computed by `leaf` in order.
     ///
     /// A caller that brings all of them at once stores nothing but the result.
     #[inline]
-    pub(super) fn bring(&self, range: Range<usize>, mut leaf: impl FnMut(usize) -> R, op: &impl Fn(R, R) -> R) {
+    pub(super) fn bring(
+        &self,
+        range: Range<usize>,
+        mut leaf: impl FnMut(usize) -> R,
+        op: &impl Fn(R, R) -> R,
+    ) {
         let mut start = range.start;
         while start < range.end {
             let node = self.shape.largest(start, range.end);
@@ -102,7 +130,10 @@ impl<R> Tree<R> {
     /// Combines a finished node with its neighbour if that is there, and so on upwards; else leaves it for the neighbour.
     fn arrive(&self, mut node: Node, mut value: R, op: &impl Fn(R, R) -> R) {
         while node.level < self.shape.height {
-            let parent = Node { level: node.level + 1, index: node.index / 2 };
+            let parent = Node {
+                level: node.level + 1,
+                index: node.index / 2,
+            };
             if !self.shape.is_lone(node) {
                 let mut place = lock(self.place(parent));
                 let Some(other) = place.take() else {
@@ -110,7 +141,11 @@ impl<R> Tree<R> {
                     return;
                 };
                 drop(place); // the user's `op` never runs under a lock
-                value = if node.index % 2 == 0 { op(value, other) } else { op(other, value) };
+                value = if node.index.is_multiple_of(2) {
+                    op(value, other)
+                } else {
+                    op(other, value)
+                };
             }
             node = parent;
         }
@@ -121,7 +156,9 @@ impl<R> Tree<R> {
         let shape = self.shape;
         let waiting = self.waiting.get_or_init(|| {
             let places = (1..=shape.height).map(|level| shape.width(level)).sum();
-            std::iter::repeat_with(|| Mutex::new(None)).take(places).collect()
+            std::iter::repeat_with(|| Mutex::new(None))
+                .take(places)
+                .collect()
         });
         let below: usize = (1..parent.level).map(|level| shape.width(level)).sum();
         &waiting[below + parent.index]
@@ -129,7 +166,9 @@ impl<R> Tree<R> {
 
     /// The value of the root, once all leaves have been brought.
     pub(super) fn into_root(self) -> Option<R> {
-        self.root.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.root
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,7 +189,7 @@ mod tests {
     fn whole(leaves: usize) -> String {
         let tree = Tree::new(leaves);
         tree.bring(0..leaves, |i| i.to_string(), &join);
-        tree.into_root().unwrap()
+        tree.into_root().expect("all leaves were brought")
     }
 
     #[test]
@@ -167,8 +206,11 @@ mod tests {
     fn a_tree_is_as_high_as_it_must_be() {
         for leaves in 1..200_usize {
             let tree = Tree::new(leaves);
-            tree.bring(0..leaves, |_| 0_u32, &|a, b| a.max(b) + 1);
-            assert_eq!(tree.into_root().unwrap(), leaves.next_power_of_two().ilog2());
+            tree.bring(0..leaves, |_| 0_u32, &|a: u32, b: u32| a.max(b) + 1);
+            assert_eq!(
+                tree.into_root().unwrap(),
+                leaves.next_power_of_two().ilog2()
+            );
         }
     }
 

@@ -109,9 +109,11 @@ impl PoolBuilder {
     /// Where there is a global pool already, because this was called before or because a free
     /// function has made it, and where the system refuses a thread.
     pub fn build_global(self) -> Result<&'static Pool, PoolError> {
-        let mut made = Some(self.build()?);
-        let pool = GLOBAL.get_or_init(|| made.take().expect("taken once"));
-        if made.is_some() { Err(PoolError(Reason::GlobalExists)) } else { Ok(pool) }
+        let pool = self.build()?;
+        match GLOBAL.set(pool) {
+            Ok(()) => Ok(Pool::global()),
+            Err(_) => Err(PoolError(Reason::GlobalExists)),
+        }
     }
 }
 
@@ -130,39 +132,59 @@ impl Settings {
         let spawned = rayon
             .spawn_handler(|thread| {
                 let index = thread.index();
-                let name = self.thread_name.as_ref().map_or_else(|| format!("scipar-{index}"), |name| name(index));
+                let name = self
+                    .thread_name
+                    .as_ref()
+                    .map_or_else(|| format!("scipar-{index}"), |name| name(index));
                 let mut builder = std::thread::Builder::new().name(name);
                 if let Some(bytes) = self.stack_size {
                     builder = builder.stack_size(bytes);
                 }
                 match builder.spawn(|| thread.run()) {
                     Ok(handle) => {
-                        handles.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(handle);
+                        handles
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner)
+                            .push(handle);
                         Ok(())
                     }
                     Err(error) => {
-                        failure = Some(Reason::Thread { index, num_threads, error: Arc::new(error) });
+                        failure = Some(Reason::Thread {
+                            index,
+                            num_threads,
+                            error: Arc::new(error),
+                        });
                         Err(io::Error::other("a thread was refused"))
                     }
                 }
             })
             .build();
         match spawned {
-            Ok(rayon) => Ok(Threads { rayon: Some(rayon), handles }),
-            Err(error) => Err(PoolError(failure.unwrap_or_else(|| Reason::Other(error.to_string())))),
+            Ok(rayon) => Ok(Threads {
+                rayon: Some(rayon),
+                handles,
+            }),
+            Err(error) => Err(PoolError(
+                failure.unwrap_or_else(|| Reason::Other(error.to_string())),
+            )),
         }
     }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("stack_size", &self.stack_size).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolBuilder").field("workers", &self.workers).field("settings", &self.settings).finish()
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.workers)
+            .field("settings", &self.settings)
+            .finish()
     }
 }
 

@@ -18,12 +18,18 @@ struct Crew {
     seats: AtomicUsize,
 }
 
+#[allow(
+    unsafe_code,
+    reason = "a pointer to the caller's closure is shared with its helpers"
+)]
 // SAFETY: `work` points to a `Sync` closure, so calling it from any thread is sound while it lives,
 // which the gate ensures (see `Crew::help`); the other fields are `Send` and `Sync` themselves.
-#[allow(unsafe_code, reason = "a pointer to the caller's closure is shared with its helpers")]
 unsafe impl Send for Crew {}
+#[allow(
+    unsafe_code,
+    reason = "a pointer to the caller's closure is shared with its helpers"
+)]
 // SAFETY: as above.
-#[allow(unsafe_code, reason = "a pointer to the caller's closure is shared with its helpers")]
 unsafe impl Sync for Crew {}
 
 impl Crew {
@@ -71,14 +77,21 @@ impl Call {
 
 /// Runs `lead` on this thread while whoever answers the [`Call`] runs `work`; returns when `lead` has
 /// returned and everybody who started has finished. Who has not started by then never will.
-#[allow(unsafe_code, reason = "erases the lifetime of a closure that the gate keeps alive")]
+#[allow(
+    unsafe_code,
+    reason = "erases the lifetime of a closure that the gate keeps alive"
+)]
 pub(crate) fn with_helpers<R>(work: &Work<'_>, spins: u32, lead: impl FnOnce(&Call) -> R) -> R {
     let work: NonNull<Work<'_>> = NonNull::from(work);
     // SAFETY: only the lifetime changes, which has no part in the layout of a pointer. The pointer is
     // used inside the gate only, and `closing` keeps this frame, which borrows the closure, until
     // nobody is inside or can come in.
     let work = unsafe { std::mem::transmute::<NonNull<Work<'_>>, NonNull<Work<'static>>>(work) };
-    let call = Call(Arc::new(Crew { gate: Gate::new(), work, seats: AtomicUsize::new(0) }));
+    let call = Call(Arc::new(Crew {
+        gate: Gate::new(),
+        work,
+        seats: AtomicUsize::new(0),
+    }));
     let closing = Closing(&call.0.gate, spins);
     let result = lead(&call);
     drop(closing);
@@ -93,7 +106,13 @@ mod tests {
     #[test]
     fn late_helpers_do_nothing() {
         let ran = AtomicUsize::new(0);
-        let late = with_helpers(&|_, _| drop(ran.fetch_add(1, Ordering::Relaxed)), 0, Call::clone);
+        let late = with_helpers(
+            &|_, _| {
+                ran.fetch_add(1, Ordering::Relaxed);
+            },
+            0,
+            Call::clone,
+        );
         late.answer();
         assert_eq!(ran.load(Ordering::Relaxed), 0);
     }

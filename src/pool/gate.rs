@@ -26,14 +26,22 @@ pub(crate) struct Gate {
 impl Gate {
     /// An open gate, owned by this thread.
     pub(crate) fn new() -> Self {
-        Self { state: AtomicUsize::new(0), owner: current() }
+        Self {
+            state: AtomicUsize::new(0),
+            owner: current(),
+        }
     }
 
     /// Goes in, unless the gate is closed. Whoever got in calls [`leave`](Self::leave) once.
     pub(crate) fn enter(&self) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & CLOSED == 0 {
-            match self.state.compare_exchange_weak(state, state + 1, Ordering::Acquire, Ordering::Relaxed) {
+            match self.state.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(now) => state = now,
             }
@@ -85,7 +93,10 @@ mod tests {
                     let (gate, alive, cell) = (gate.clone(), alive.clone(), cell.clone());
                     loom::thread::spawn(move || {
                         if gate.enter() {
-                            assert!(alive.load(Ordering::Relaxed), "inside after the owner went on");
+                            assert!(
+                                alive.load(Ordering::Relaxed),
+                                "inside after the owner went on"
+                            );
                             if i == 0 {
                                 cell.with_mut(|p| unsafe { *p += 1 });
                             }

@@ -169,32 +169,53 @@ impl Pool {
     /// println!("{timing}, bound: {}", timing.bound(pool.num_workers()));
     /// ```
     pub fn time<R>(&self, f: impl FnOnce() -> R) -> (R, Timing) {
-        let before = self.cpu_time();
+        let before = self.clocks();
         let wall = Instant::now();
         let result = f();
         let wall = wall.elapsed();
-        (result, Timing::exact(wall, self.cpu_time().saturating_sub(before)))
+        let after = self.clocks();
+        // A thread that did not answer both times is left out; one that was not there before began at zero.
+        let cpu = after.iter().enumerate().filter_map(|(thread, after)| {
+            let before = before.get(thread).copied().unwrap_or(Some(Duration::ZERO));
+            after
+                .zip(before)
+                .map(|(after, before)| after.saturating_sub(before))
+        });
+        (result, Timing::exact(wall, cpu.sum()))
     }
 
-    /// CPU time of this thread and of all threads of the pool.
-    fn cpu_time(&self) -> Duration {
+    /// CPU time of this thread, and of each thread of the pool that answers in time.
+    fn clocks(&self) -> Vec<Option<Duration>> {
         /// Long beside a wake-up, short for somebody who waits.
         const PATIENCE: Duration = Duration::from_millis(100);
-        let mut total = thread_time();
+        let mut clocks = vec![Some(thread_time())];
         if let Some(Ok(threads)) = self.threads.get() {
             let rayon = threads.rayon();
+            clocks.resize(1 + rayon.current_num_threads(), None);
             let own = rayon.current_thread_index();
             let (send, receive) = crossbeam_channel::unbounded();
             rayon.spawn_broadcast(move |context| {
-                if Some(context.index()) != own {
-                    let _ = send.send(thread_time()); // nobody listens after the time is up
-                }
+                // This thread's own clock has been read; and nobody listens after the time is up.
+                let time = if Some(context.index()) == own {
+                    Duration::ZERO
+                } else {
+                    thread_time()
+                };
+                let _ = send.send((context.index(), time));
             });
+            if let Some(own) = own {
+                clocks[1 + own] = Some(Duration::ZERO); // it cannot answer while it waits here
+            }
             let others = rayon.current_num_threads() - usize::from(own.is_some());
             let deadline = Instant::now() + PATIENCE;
-            total += (0..others).map_while(|_| receive.recv_deadline(deadline).ok()).sum::<Duration>();
+            for _ in 0..others {
+                match receive.recv_deadline(deadline) {
+                    Ok((thread, time)) => clocks[1 + thread] = Some(time),
+                    Err(_) => break,
+                }
+            }
         }
-        total
+        clocks
     }
 
     /// How many helpers a caller on this thread can have: every worker but itself.
@@ -249,29 +270,41 @@ impl Pool {
             return threads.is_ok();
         }
         let rest = rest as u64;
-        let wanted = self.wanted.fetch_add(rest, Ordering::Relaxed).saturating_add(rest);
+        let wanted = self
+            .wanted
+            .fetch_add(rest, Ordering::Relaxed)
+            .saturating_add(rest);
         wanted / WORTH_A_THREAD >= self.num_workers as u64 && self.threads().is_ok()
     }
 
     fn threads(&self) -> &Result<Threads, PoolError> {
-        self.threads.get_or_init(|| self.settings.start(self.num_workers))
+        self.threads
+            .get_or_init(|| self.settings.start(self.num_workers))
     }
 }
 
 impl Threads {
     fn rayon(&self) -> &rayon::ThreadPool {
-        self.rayon.as_ref().expect("the threads are there until the pool is dropped")
+        self.rayon
+            .as_ref()
+            .expect("the threads are there until the pool is dropped")
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        let on_own_thread = self.rayon.as_ref().is_some_and(|pool| pool.current_thread_index().is_some());
+        let on_own_thread = self
+            .rayon
+            .as_ref()
+            .is_some_and(|pool| pool.current_thread_index().is_some());
         self.rayon = None; // asks the threads to end once they have nothing left to do
         if on_own_thread {
             return; // cannot wait for itself; the threads end on their own
         }
-        let handles = self.handles.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let handles = self
+            .handles
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         for handle in handles.drain(..) {
             let _ = handle.join(); // a panic in a hook of the user's was reported where it happened
         }

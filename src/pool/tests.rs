@@ -15,15 +15,26 @@ fn burn(cpu: Duration) {
 }
 
 fn on_every_thread<R: Send>(pool: &Pool, f: impl Fn() -> R + Sync) -> Vec<R> {
-    pool.threads().as_ref().expect("threads for a test").rayon().broadcast(|_| f())
+    pool.threads()
+        .as_ref()
+        .expect("threads for a test")
+        .rayon()
+        .broadcast(|_| f())
 }
 
 #[test]
 fn threads_have_their_names() {
     let name = || std::thread::current().name().map(str::to_owned).unwrap();
     let pool = Pool::builder().workers(3).build().unwrap();
-    assert_eq!(on_every_thread(&pool, name), ["scipar-0", "scipar-1", "scipar-2"]);
-    let pool = Pool::builder().workers(2).thread_name(|i| format!("price-{i}")).build().unwrap();
+    assert_eq!(
+        on_every_thread(&pool, name),
+        ["scipar-0", "scipar-1", "scipar-2"]
+    );
+    let pool = Pool::builder()
+        .workers(2)
+        .thread_name(|i| format!("price-{i}"))
+        .build()
+        .unwrap();
     assert_eq!(on_every_thread(&pool, name), ["price-0", "price-1"]);
     assert!(pool.install(name).unwrap().starts_with("price-"));
     // Also those of a pool that starts them later.
@@ -34,13 +45,21 @@ fn threads_have_their_names() {
 #[inline(never)]
 fn deep(depth: usize) -> usize {
     let frame = std::hint::black_box([depth as u8; 1024]);
-    if depth == 0 { 0 } else { deep(depth - 1) + usize::from(frame[depth % 1024] == depth as u8) }
+    if depth == 0 {
+        0
+    } else {
+        deep(depth - 1) + usize::from(frame[depth % 1024] == depth as u8)
+    }
 }
 
 #[test]
 fn the_stack_is_as_large_as_asked_for() {
     // 32 MiB: sixteen times the standard size.
-    let pool = Pool::builder().workers(2).stack_size(80 << 20).build().unwrap();
+    let pool = Pool::builder()
+        .workers(2)
+        .stack_size(80 << 20)
+        .build()
+        .unwrap();
     assert_eq!(on_every_thread(&pool, || deep(32 << 10)), [32 << 10; 2]);
 }
 
@@ -50,13 +69,27 @@ fn hooks_are_called_once_on_each_thread_with_its_index() {
     let (start, exit) = (log.clone(), log.clone());
     let pool = Pool::builder()
         .workers(4)
-        .on_start(move |i| start.lock().unwrap().push(("start", i, std::thread::current().id())))
-        .on_exit(move |i| exit.lock().unwrap().push(("exit", i, std::thread::current().id())))
+        .on_start(move |i| {
+            start
+                .lock()
+                .unwrap()
+                .push(("start", i, std::thread::current().id()))
+        })
+        .on_exit(move |i| {
+            exit.lock()
+                .unwrap()
+                .push(("exit", i, std::thread::current().id()))
+        })
         .build()
         .unwrap();
     // Whoever answers has started; more work changes nothing.
-    let ids: BTreeSet<String> = on_every_thread(&pool, || format!("{:?}", std::thread::current().id())).into_iter().collect();
-    pool.par_for_each_chunked(0..1_000, Chunking::size(1), |_| burn(Duration::from_micros(10)));
+    let ids: BTreeSet<String> =
+        on_every_thread(&pool, || format!("{:?}", std::thread::current().id()))
+            .into_iter()
+            .collect();
+    pool.par_for_each_chunked(0..1_000, Chunking::size(1), |_| {
+        burn(Duration::from_micros(10))
+    });
     assert_eq!(log.lock().unwrap().len(), 4);
     drop(pool);
     let log = log.lock().unwrap();
@@ -65,7 +98,10 @@ fn hooks_are_called_once_on_each_thread_with_its_index() {
         let mut indices: Vec<usize> = of_kind.iter().map(|entry| entry.1).collect();
         indices.sort_unstable();
         assert_eq!(indices, [0, 1, 2, 3], "{kind}");
-        let on: BTreeSet<String> = of_kind.iter().map(|entry| format!("{:?}", entry.2)).collect();
+        let on: BTreeSet<String> = of_kind
+            .iter()
+            .map(|entry| format!("{:?}", entry.2))
+            .collect();
         assert_eq!(on, ids, "{kind} hooks run on the pool's threads");
     }
 }
@@ -74,8 +110,14 @@ fn hooks_are_called_once_on_each_thread_with_its_index() {
 fn hooks_of_a_pool_that_starts_no_thread_are_not_called() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = calls.clone();
-    let pool = Pool::builder().workers(1).on_start(move |_| _ = counter.fetch_add(1, Ordering::SeqCst)).build().unwrap();
-    pool.par_for_each_chunked(0..100, Chunking::size(1), |_| burn(Duration::from_micros(10)));
+    let pool = Pool::builder()
+        .workers(1)
+        .on_start(move |_| _ = counter.fetch_add(1, Ordering::SeqCst))
+        .build()
+        .unwrap();
+    pool.par_for_each_chunked(0..100, Chunking::size(1), |_| {
+        burn(Duration::from_micros(10))
+    });
     assert_eq!(calls.load(Ordering::SeqCst), 0);
     pool.install(|| ()).unwrap();
     assert_eq!(calls.load(Ordering::SeqCst), 1);
@@ -86,12 +128,24 @@ fn install_runs_on_the_pools_threads_and_gives_the_result_back() {
     let pool = Pool::new(3);
     let caller = std::thread::current().id();
     let words = [String::from("borrowed")];
-    let (inside, threads, word) =
-        pool.install(|| (std::thread::current().id(), rayon::current_num_threads(), words[0].as_str())).unwrap();
+    let (inside, threads, word) = pool
+        .install(|| {
+            (
+                std::thread::current().id(),
+                rayon::current_num_threads(),
+                words[0].as_str(),
+            )
+        })
+        .unwrap();
     assert_ne!(inside, caller);
     assert_eq!((threads, word), (3, "borrowed"));
     // Within itself it goes on where it is.
-    assert!(pool.install(|| pool.install(|| std::thread::current().id()).unwrap() == std::thread::current().id()).unwrap());
+    assert!(
+        pool.install(
+            || pool.install(|| std::thread::current().id()).unwrap() == std::thread::current().id()
+        )
+        .unwrap()
+    );
 }
 
 #[test]
@@ -101,14 +155,24 @@ fn a_refused_thread_is_an_error_that_says_which_one() {
     assert_eq!(error.to_string(), "the system refused thread 1 of 3");
     assert!(!error.is_global_exists());
     assert!(error.source().is_some(), "the system's reason is kept");
-    assert!(!error.source().unwrap().to_string().contains("refused thread"), "the source is not repeated");
+    assert!(
+        !error
+            .source()
+            .unwrap()
+            .to_string()
+            .contains("refused thread"),
+        "the source is not repeated"
+    );
     assert!(impossible().workers(3).build_global().is_err());
 
     // Where no thread is needed at once, the pool is made, and works on the caller's thread.
     let pool = impossible().workers(1).build().unwrap();
     let work = |_| burn(Duration::from_micros(20));
     pool.par_for_each_chunked(0..100, Chunking::auto(), work);
-    assert_eq!(pool.install(|| 5).unwrap_err().to_string(), "the system refused thread 1 of 1");
+    assert_eq!(
+        pool.install(|| 5).unwrap_err().to_string(),
+        "the system refused thread 1 of 1"
+    );
 }
 
 #[test]
@@ -120,10 +184,18 @@ fn no_workers_are_refused() {
 #[test]
 fn a_pool_describes_itself() {
     let pool = Pool::new(2);
-    assert_eq!(format!("{pool:?}"), "Pool { num_workers: 2, started: false, .. }");
+    assert_eq!(
+        format!("{pool:?}"),
+        "Pool { num_workers: 2, started: false, .. }"
+    );
     pool.install(|| ()).unwrap();
-    assert_eq!(format!("{pool:?}"), "Pool { num_workers: 2, started: true, .. }");
-    assert!(format!("{:?}", Pool::builder().workers(2).stack_size(5)).contains("stack_size: Some(5)"));
+    assert_eq!(
+        format!("{pool:?}"),
+        "Pool { num_workers: 2, started: true, .. }"
+    );
+    assert!(
+        format!("{:?}", Pool::builder().workers(2).stack_size(5)).contains("stack_size: Some(5)")
+    );
 }
 
 #[test]
@@ -160,7 +232,11 @@ fn two_busy_workers_use_up_to_twice_the_wall_time() {
     let mut seen = Vec::new();
     let start = Instant::now();
     while seen.len() < 20 && start.elapsed() < Duration::from_secs(10) {
-        let (_, timing) = pool.time(|| pool.par_for_each_chunked(0..400, Chunking::auto(), |_| burn(Duration::from_micros(100))));
+        let (_, timing) = pool.time(|| {
+            pool.par_for_each_chunked(0..400, Chunking::auto(), |_| {
+                burn(Duration::from_micros(100))
+            })
+        });
         // Two workers never use more than twice the wall time, but for the hand-over at the ends.
         assert!(timing.parallelism() < 2.1, "{timing}");
         if timing.parallelism() > 1.5 {
@@ -172,14 +248,18 @@ fn two_busy_workers_use_up_to_twice_the_wall_time() {
             seen.push(timing.parallelism());
         }
     }
-    assert!(seen.len() < 20, "two busy workers never used more than 1.5 times the wall time: {seen:.2?}");
+    assert!(
+        seen.len() < 20,
+        "two busy workers never used more than 1.5 times the wall time: {seen:.2?}"
+    );
     println!("not checked: the machine was too busy to give two processors");
 }
 
 #[test]
 fn time_that_is_slept_away_is_not_cpu_time() {
     let pool = Pool::builder().workers(2).build().unwrap();
-    let (_, timing) = pool.time(|| on_every_thread(&pool, || std::thread::sleep(Duration::from_millis(50))));
+    let (_, timing) =
+        pool.time(|| on_every_thread(&pool, || std::thread::sleep(Duration::from_millis(50))));
     assert!(timing.wall >= Duration::from_millis(50));
     assert!(timing.cpu < Duration::from_millis(25), "{timing}");
     assert_eq!(timing.bound(2), crate::timer::Bound::Waiting);
@@ -189,15 +269,27 @@ fn time_that_is_slept_away_is_not_cpu_time() {
 fn time_of_a_pool_without_threads_is_the_callers() {
     let pool = Pool::new(2);
     let (_, timing) = pool.time(|| burn(Duration::from_millis(20)));
-    assert!(timing.cpu >= Duration::from_millis(20) && timing.cpu <= timing.wall + Duration::from_millis(1), "{timing}");
-    assert!(pool.threads.get().is_none(), "asking for the time started threads");
+    assert!(
+        timing.cpu >= Duration::from_millis(20)
+            && timing.cpu <= timing.wall + Duration::from_millis(1),
+        "{timing}"
+    );
+    assert!(
+        pool.threads.get().is_none(),
+        "asking for the time started threads"
+    );
 }
 
 #[test]
 fn time_on_a_thread_of_the_pool_counts_that_thread_once() {
     let pool = Pool::builder().workers(2).build().unwrap();
-    let (_, timing) = pool.install(|| pool.time(|| burn(Duration::from_millis(20)))).unwrap();
-    assert!(timing.cpu >= Duration::from_millis(20) && timing.cpu < Duration::from_millis(35), "{timing}");
+    let (_, timing) = pool
+        .install(|| pool.time(|| burn(Duration::from_millis(20))))
+        .unwrap();
+    assert!(
+        timing.cpu >= Duration::from_millis(20) && timing.cpu < Duration::from_millis(35),
+        "{timing}"
+    );
 }
 
 /// A thread that does not answer is left out; what the others did is counted all the same.
@@ -217,7 +309,10 @@ fn time_with_a_thread_that_does_not_answer_counts_the_others() {
         burn(Duration::from_millis(20));
     });
     drop(hold);
-    assert!(timing.cpu >= Duration::from_millis(20), "{timing}: the caller alone used 20 ms");
+    assert!(
+        timing.cpu >= Duration::from_millis(20),
+        "{timing}: the caller alone used 20 ms"
+    );
     assert!(timing.cpu < Duration::from_millis(40), "{timing}");
 }
 
@@ -237,8 +332,14 @@ fn helpers_come_to_a_caller_on_any_thread() {
         })
     };
     assert!(helped(), "a foreign thread was never helped");
-    assert!(pool.install(helped).unwrap(), "a thread of the pool was never helped");
-    assert!(other.install(helped).unwrap(), "a thread of another pool was never helped");
+    assert!(
+        pool.install(helped).unwrap(),
+        "a thread of the pool was never helped"
+    );
+    assert!(
+        other.install(helped).unwrap(),
+        "a thread of another pool was never helped"
+    );
 }
 
 #[test]

@@ -21,7 +21,10 @@ impl Dispenser {
     /// `units` is at most `isize::MAX`, so that late visitors cannot make the position wrap.
     pub(crate) fn new(first: usize, units: usize) -> Self {
         debug_assert!(isize::try_from(units).is_ok());
-        Self { next: AtomicUsize::new(first), units }
+        Self {
+            next: AtomicUsize::new(first),
+            units,
+        }
     }
 
     /// Units not handed out yet.
@@ -55,12 +58,20 @@ pub(crate) struct Hand {
     busy: Nanos,
 }
 
-/// Smallest number of visits that each worker still makes to what is left, by present knowledge.
-const VISITS: usize = 4;
+/// How many visits each worker still makes to what is left, by present knowledge. Many, because that
+/// knowledge may be wrong: items that turn out `k` times dearer make a chunk that lasts `k / VISITS` of the
+/// rest.
+const VISITS: usize = 16;
 
 impl Hand {
     pub(crate) fn new(cost: Option<f64>, tick: Tick, now: Nanos) -> Self {
-        Self { cost, tick, chunk: 0, last: now, busy: 0 }
+        Self {
+            cost,
+            tick,
+            chunk: 0,
+            last: now,
+            busy: 0,
+        }
     }
 
     /// The present estimate of the cost of a unit.
@@ -75,7 +86,12 @@ impl Hand {
 
     /// Takes the next chunk at time `now`, after the one before has been carried out, for one of
     /// `workers` workers.
-    pub(crate) fn next(&mut self, now: Nanos, dispenser: &Dispenser, workers: usize) -> Option<Range<usize>> {
+    pub(crate) fn next(
+        &mut self,
+        now: Nanos,
+        dispenser: &Dispenser,
+        workers: usize,
+    ) -> Option<Range<usize>> {
         self.look(now);
         let left = dispenser.left();
         if left == 0 {
@@ -87,7 +103,8 @@ impl Hand {
             None => (2 * self.chunk).min(share),
             Some(cost) => {
                 let longest = (self.tick.longest_chunk() / cost) as usize;
-                let shortest = ((self.tick.shortest_chunk() / cost) as usize).min(left.div_ceil(workers));
+                let shortest =
+                    ((self.tick.shortest_chunk() / cost) as usize).min(left.div_ceil(workers));
                 share.min(longest).max(shortest)
             }
         };

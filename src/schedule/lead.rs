@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use super::{Experience, Nanos, Tick, Wake};
 
+/// Items that cost so many times more, or less, than they did are other items.
+const CHANGED: f64 = 4.0;
+
 /// What the caller does next.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
@@ -31,8 +34,10 @@ pub(crate) struct Lead {
     wake: Wake,
     tick: Tick,
     care: f64,
-    /// Nanoseconds per unit, once something tells it.
-    cost: Option<f64>,
+    /// Nanoseconds per unit in earlier calls from this place.
+    known: Option<f64>,
+    /// Nanoseconds per unit in the last stretch that tells it.
+    seen: Option<f64>,
     began: Nanos,
     /// When the running stretch began.
     last: Nanos,
@@ -41,7 +46,14 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    pub(crate) fn new(units: usize, max_helpers: usize, wake: Wake, tick: Tick, known: Experience, now: Nanos) -> Self {
+    pub(crate) fn new(
+        units: usize,
+        max_helpers: usize,
+        wake: Wake,
+        tick: Tick,
+        known: Experience,
+        now: Nanos,
+    ) -> Self {
         Self {
             units,
             done: 0,
@@ -50,7 +62,8 @@ impl Lead {
             wake,
             tick,
             care: known.care(),
-            cost: known.cost(),
+            known: known.cost(),
+            seen: None,
             began: now,
             last: now,
             close_call: false,
@@ -63,8 +76,22 @@ impl Lead {
     }
 
     /// The best present estimate of the cost of a unit.
+    ///
+    /// What earlier calls showed is an average over all items, and better than the last few items of this
+    /// call, which may lie on a slope; unless these are so different that the items must have changed.
     pub(crate) fn cost(&self) -> Option<f64> {
-        self.cost
+        match (self.known, self.seen) {
+            (Some(known), Some(seen)) if seen < CHANGED * known && known < CHANGED * seen => {
+                Some(known)
+            }
+            (known, seen) => seen.or(known),
+        }
+    }
+
+    /// How much of the estimated rest to count on when it comes to waking helpers. Without earlier calls the
+    /// first items may be the dear ones: the rest is then taken for half of what it looks like.
+    fn trust(&self) -> f64 {
+        if self.known.is_some() { 1.0 } else { 0.5 }
     }
 
     /// Nanoseconds spent up to the last call of [`next`](Self::next).
@@ -74,7 +101,7 @@ impl Lead {
 
     /// Estimated nanoseconds of work in what has not been handed out.
     pub(crate) fn rest(&self) -> f64 {
-        (self.units - self.done) as f64 * self.cost.unwrap_or(0.0)
+        (self.units - self.done) as f64 * self.cost().unwrap_or(0.0)
     }
 
     /// Gives up on helpers for this call: there are none to be had yet.
@@ -95,12 +122,14 @@ impl Lead {
         if left == 0 {
             return Step::Finished;
         }
-        let stretch = match self.cost {
+        let stretch = match self.cost() {
             // Nothing is known: as many units as were done before, so that the looks stay few.
             None => self.done.max(1),
             Some(cost) => {
-                let rest = left as f64 * cost;
-                let helpers = self.wake.helpers_for(rest, left, self.max_helpers, self.care);
+                let rest = left as f64 * cost * self.trust();
+                let helpers = self
+                    .wake
+                    .helpers_for(rest, left, self.max_helpers, self.care);
                 if helpers > 0 {
                     return Step::Together { helpers };
                 }
@@ -109,7 +138,13 @@ impl Lead {
                 // Look again before a quarter of what a wake-up is worth has passed, for the case
                 // that the items to come are dearer, and not before a look is a small part of the stretch.
                 let pause = (0.25 * price).max(2.0 * self.tick.telling());
-                (pause / cost) as usize
+                let stretch = (pause / cost) as usize;
+                // What this call alone has shown is not to be trusted for longer than it has lasted.
+                if self.known.is_some() {
+                    stretch
+                } else {
+                    stretch.min(self.done.max(1))
+                }
             }
         };
         self.stretch = stretch.clamp(1, left);
@@ -123,8 +158,8 @@ impl Lead {
         let now = now.max(self.last);
         if self.stretch > 0 {
             let took = ((now - self.last) as f64 - self.tick.0).max(0.0);
-            if self.cost.is_some() || took >= self.tick.telling() {
-                self.cost = Some((took / self.stretch as f64).max(f64::MIN_POSITIVE));
+            if self.seen.is_some() || took >= self.tick.telling() {
+                self.seen = Some((took / self.stretch as f64).max(f64::MIN_POSITIVE));
             }
         }
         self.last = now;

@@ -30,7 +30,7 @@ impl Tick {
 
     /// The shortest chunk worth a visit to the dispenser, which costs a few clock readings.
     fn shortest_chunk(self) -> f64 {
-        100.0 * self.0
+        40.0 * self.0
     }
 
     /// Longer chunks save nothing more: a visit is then half a per cent of the chunk.

@@ -14,7 +14,11 @@ pub(crate) struct Experience {
 }
 
 impl Experience {
-    pub(crate) const NONE: Experience = Experience { cost: 0.0, short_calls: 0, losses: 0 };
+    pub(crate) const NONE: Experience = Experience {
+        cost: 0.0,
+        short_calls: 0,
+        losses: 0,
+    };
 
     pub(crate) fn cost(self) -> Option<f64> {
         (self.cost > 0.0).then_some(f64::from(self.cost))
@@ -34,13 +38,25 @@ impl Experience {
     pub(crate) fn learn(&mut self, cost: f64, short: bool) {
         // Dearer at once, cheaper by and by: taking dear items for cheap ones costs far more than the reverse.
         let old = f64::from(self.cost);
-        self.cost = if cost >= old { cost } else { 0.75 * old + 0.25 * cost } as f32;
-        self.short_calls = if short { (self.short_calls + 1).min(63) } else { 0 };
+        self.cost = if cost >= old {
+            cost
+        } else {
+            0.75 * old + 0.25 * cost
+        } as f32;
+        self.short_calls = if short {
+            (self.short_calls + 1).min(63)
+        } else {
+            0
+        };
     }
 
     /// Adds whether waking helpers paid.
     pub(crate) fn judge(&mut self, paid: bool) {
-        self.losses = if paid { self.losses.saturating_sub(1) } else { (self.losses + 1).min(15) };
+        self.losses = if paid {
+            self.losses.saturating_sub(1)
+        } else {
+            (self.losses + 1).min(15)
+        };
     }
 
     /// Layout: cost 32 bits, tag 16 bits, short calls 8, losses 8.
@@ -52,7 +68,11 @@ impl Experience {
     }
 
     fn unpack(word: u64) -> Self {
-        Self { cost: f32::from_bits((word >> 32) as u32), short_calls: (word >> 8) as u8, losses: word as u8 }
+        Self {
+            cost: f32::from_bits((word >> 32) as u32),
+            short_calls: (word >> 8) as u8,
+            losses: word as u8,
+        }
     }
 }
 
@@ -79,13 +99,20 @@ impl Sites {
     pub(crate) fn key(address: usize) -> Key {
         // Fibonacci hashing: the high bits of the product depend on all bits of the address.
         let hash = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Key { slot: (hash >> 56) as usize, tag: (hash >> 40) as u16 | 1 }
+        Key {
+            slot: (hash >> 56) as usize,
+            tag: (hash >> 40) as u16 | 1,
+        }
     }
 
     #[inline]
     pub(crate) fn recall(&self, key: Key) -> Experience {
         let word = self.0[key.slot % SITES].load(Ordering::Relaxed);
-        if (word >> 16) as u16 == key.tag { Experience::unpack(word) } else { Experience::NONE }
+        if (word >> 16) as u16 == key.tag {
+            Experience::unpack(word)
+        } else {
+            Experience::NONE
+        }
     }
 
     #[inline]

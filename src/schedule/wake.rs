@@ -16,7 +16,10 @@ pub(crate) struct Wake {
 impl Wake {
     /// Expected before the first measurement. Hopeful, so that a pool tries, and then knows;
     /// a wrong hope costs a few calls a few microseconds each.
-    const HOPE: Wake = Wake { cost: 2_000.0, arrival: 10_000.0 };
+    const HOPE: Wake = Wake {
+        cost: 2_000.0,
+        arrival: 10_000.0,
+    };
 
     /// Expected time for `rest` nanoseconds of work in `units` pieces by the caller and `helpers`.
     pub(crate) fn time_together(self, rest: f64, units: usize, helpers: usize) -> f64 {
@@ -31,15 +34,27 @@ impl Wake {
 
     /// How many helpers are worth waking for `rest` nanoseconds of work in `units` pieces: 0 where
     /// going on alone is as good. `care` above 1 asks for a larger gain.
-    pub(crate) fn helpers_for(self, rest: f64, units: usize, max_helpers: usize, care: f64) -> usize {
+    pub(crate) fn helpers_for(
+        self,
+        rest: f64,
+        units: usize,
+        max_helpers: usize,
+        care: f64,
+    ) -> usize {
         if units < 2 || max_helpers == 0 {
             return 0;
         }
-        // Each helper has to bring at least what its coming costs, twice over.
-        let worth = (rest / (2.0 * (self.arrival + self.cost))) as usize;
+        // Each helper has to bring at least what its coming costs.
+        let worth = (rest / (self.arrival + self.cost)) as usize;
         let helpers = worth.clamp(1, max_helpers.min(units - 1));
         let gain = rest - self.time_together(rest, units, helpers);
-        if gain > rest * (0.1 * care).min(0.45) { helpers } else { 0 }
+        // The fewer items each worker has, the more depends on which of them are the dear ones.
+        let chance = (helpers + 1) as f64 / units as f64;
+        if gain > rest * ((0.1 + 0.2 * chance) * care).min(0.45) {
+            helpers
+        } else {
+            0
+        }
     }
 }
 
@@ -71,9 +86,16 @@ impl WakeLog {
     pub(crate) fn expect(&self, idle: Nanos) -> Wake {
         let class = class(idle);
         let known = |cells: &[AtomicU32; CLASSES], hope: f64| {
-            (class..CLASSES).chain((0..class).rev()).map(|c| read(&cells[c])).find(|&v| v > 0.0).unwrap_or(hope)
+            (class..CLASSES)
+                .chain((0..class).rev())
+                .map(|c| read(&cells[c]))
+                .find(|&v| v > 0.0)
+                .unwrap_or(hope)
         };
-        Wake { cost: known(&self.cost, Wake::HOPE.cost), arrival: known(&self.arrival, Wake::HOPE.arrival) }
+        Wake {
+            cost: known(&self.cost, Wake::HOPE.cost),
+            arrival: known(&self.arrival, Wake::HOPE.arrival),
+        }
     }
 
     /// Learns from a wake-up after `idle` nanoseconds.
@@ -106,5 +128,12 @@ fn write(cell: &AtomicU32, value: f64) {
 /// wake-up that waited for a foreign process does not spoil it.
 fn update(cell: &AtomicU32, sample: f64) {
     let old = read(cell);
-    write(cell, if old == 0.0 { sample } else { old + (sample - old).clamp(-0.25 * old, 0.25 * old) });
+    write(
+        cell,
+        if old == 0.0 {
+            sample
+        } else {
+            old + (sample - old).clamp(-0.25 * old, 0.25 * old)
+        },
+    );
 }

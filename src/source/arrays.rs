@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use ndarray::{
-    Array, ArrayView, ArrayView1, ArrayViewMut, ArrayViewMut1, Axis, Dimension, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn,
-    RawArrayViewMut, RemoveAxis, Slice,
+    Array, ArrayView, ArrayView1, ArrayViewMut, ArrayViewMut1, Axis, Dimension, Ix1, Ix2, Ix3, Ix4,
+    Ix5, Ix6, IxDyn, RawArrayViewMut, RemoveAxis, Slice,
 };
 
 use super::{Shared, Source, Values, sealed::Sealed};
@@ -24,7 +24,10 @@ fn outer_slice(range: Range<usize>) -> Slice {
 }
 
 /// The part `range` of a view along its outer axis.
-fn outer_part<'s, T, D: Dimension>(view: &ArrayView<'s, T, D>, range: Range<usize>) -> ArrayView<'s, T, D> {
+fn outer_part<'s, T, D: Dimension>(
+    view: &ArrayView<'s, T, D>,
+    range: Range<usize>,
+) -> ArrayView<'s, T, D> {
     let mut part = view.clone();
     part.slice_axis_inplace(OUTER, outer_slice(range));
     part
@@ -40,7 +43,10 @@ pub struct SharedArrayMut<'s, T, D> {
 
 impl<'s, T, D: Dimension> SharedArrayMut<'s, T, D> {
     fn new(mut view: ArrayViewMut<'s, T, D>) -> Self {
-        Self { view: view.raw_view_mut(), elements: PhantomData }
+        Self {
+            view: view.raw_view_mut(),
+            elements: PhantomData,
+        }
     }
 
     fn len(&self) -> usize {
@@ -127,7 +133,10 @@ impl<'s, T, D: RemoveAxis> IntoIterator for Outer<'s, T, D> {
     type IntoIter = OuterIter<'s, T, D>;
 
     fn into_iter(self) -> OuterIter<'s, T, D> {
-        OuterIter { at: 0..self.0.len_of(OUTER), view: self.0 }
+        OuterIter {
+            at: 0..self.0.len_of(OUTER),
+            view: self.0,
+        }
     }
 }
 
@@ -208,10 +217,16 @@ macro_rules! array_sources {
             }
         }
 
-        #[allow(unsafe_code, reason = "implements the unsafe method of `Shared`; shared views need no promise")]
+        #[allow(
+            unsafe_code,
+            reason = "implements the unsafe method of `Shared`; shared views need no promise"
+        )]
         impl<'s, T: Sync> Shared for ArrayView<'s, T, $dim> {
             type Item = $item;
-            type Chunk<'a> = $chunk where Self: 'a;
+            type Chunk<'a>
+                = $chunk
+            where
+                Self: 'a;
 
             fn len(&self) -> usize {
                 self.len_of(OUTER)
@@ -226,7 +241,10 @@ macro_rules! array_sources {
         #[allow(unsafe_code, reason = "passes its own obligations on")]
         impl<'s, T: Send> Shared for SharedArrayMut<'s, T, $dim> {
             type Item = $item_mut;
-            type Chunk<'a> = $chunk_mut where Self: 'a;
+            type Chunk<'a>
+                = $chunk_mut
+            where
+                Self: 'a;
 
             fn len(&self) -> usize {
                 SharedArrayMut::len(self)

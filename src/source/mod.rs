@@ -1,6 +1,9 @@
 //! What can be mapped: slices, vectors, ranges, ndarray views.
 
-#![allow(unnameable_types, reason = "the trait is sealed: what it needs of a source is nobody's to name")]
+#![allow(
+    unnameable_types,
+    reason = "the trait is sealed: what it needs of a source is nobody's to name"
+)]
 
 use std::ops::Range;
 
@@ -58,7 +61,10 @@ pub type Chunk<'a, S> = <<S as Source>::Shared as Shared>::Chunk<'a>;
 
 /// A source's items, to be taken by index from several threads.
 #[doc(hidden)]
-#[allow(unsafe_code, reason = "declares the obligation that the implementations rely on")]
+#[allow(
+    unsafe_code,
+    reason = "declares the obligation that the implementations rely on"
+)]
 pub trait Shared: Sync {
     type Item;
 
@@ -138,7 +144,10 @@ pub(crate) struct ZipShared<A, B>(A, B);
 impl<A: Shared, B: Shared> Shared for ZipShared<A, B> {
     type Item = (A::Item, B::Item);
     type Chunk<'a>
-        = std::iter::Zip<<A::Chunk<'a> as IntoIterator>::IntoIter, <B::Chunk<'a> as IntoIterator>::IntoIter>
+        = std::iter::Zip<
+        <A::Chunk<'a> as IntoIterator>::IntoIter,
+        <B::Chunk<'a> as IntoIterator>::IntoIter,
+    >
     where
         Self: 'a;
 

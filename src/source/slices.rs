@@ -12,7 +12,10 @@ impl<T> Sealed for &mut [T] {}
 impl<T> Sealed for &mut Vec<T> {}
 impl<T, const N: usize> Sealed for &mut [T; N] {}
 
-#[allow(unsafe_code, reason = "implements the unsafe method of `Shared`; shared slices need no promise")]
+#[allow(
+    unsafe_code,
+    reason = "implements the unsafe method of `Shared`; shared slices need no promise"
+)]
 impl<'s, T: Sync> Shared for &'s [T] {
     type Item = &'s T;
     type Chunk<'a>
@@ -43,7 +46,11 @@ pub struct SharedMut<'s, T> {
 
 impl<'s, T> SharedMut<'s, T> {
     fn new(slice: &'s mut [T]) -> Self {
-        Self { start: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+        Self {
+            start: slice.as_mut_ptr(),
+            len: slice.len(),
+            slice: PhantomData,
+        }
     }
 }
 

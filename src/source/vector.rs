@@ -15,7 +15,12 @@ impl<T: Send> Source for Vec<T> {
 
     fn into_shared(self) -> SharedVec<T> {
         let mut items = ManuallyDrop::new(self);
-        SharedVec { start: items.as_mut_ptr(), len: items.len(), capacity: items.capacity(), taken: 0 }
+        SharedVec {
+            start: items.as_mut_ptr(),
+            len: items.len(),
+            capacity: items.capacity(),
+            taken: 0,
+        }
     }
 }
 
@@ -61,7 +66,11 @@ impl<T: Send> Shared for SharedVec<T> {
     unsafe fn take(&self, range: Range<usize>) -> VecChunk<'_, T> {
         // SAFETY: `range` is within the vector (obligation 1).
         let start = unsafe { self.start.add(range.start) };
-        VecChunk { start, len: range.len(), items: PhantomData }
+        VecChunk {
+            start,
+            len: range.len(),
+            items: PhantomData,
+        }
     }
 
     unsafe fn close(&mut self, end: usize) {
@@ -70,7 +79,10 @@ impl<T: Send> Shared for SharedVec<T> {
 }
 
 impl<T> Drop for SharedVec<T> {
-    #[allow(unsafe_code, reason = "drops what was not moved out, and frees the allocation")]
+    #[allow(
+        unsafe_code,
+        reason = "drops what was not moved out, and frees the allocation"
+    )]
     fn drop(&mut self) {
         // SAFETY: the parts are those of the vector that `into_shared` took apart, and length zero
         // makes this value responsible for the allocation alone.

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 /// CPU time, user and system, of all child processes that have been waited for.
 #[cfg(unix)]
-#[allow(unsafe_code, reason = "getrusage has no safe wrapper among the crate's dependencies")]
+#[allow(
+    unsafe_code,
+    reason = "getrusage has no safe wrapper among the crate's dependencies"
+)]
 pub(super) fn cpu_time() -> Duration {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is valid for writes of one `rusage`, which is all the call writes.

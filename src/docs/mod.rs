@@ -1,0 +1,22 @@
+//! Pages about the crate as a whole.
+//!
+//! * [`choosing_a_chunking`]: when `auto` is not the answer
+//! * [`determinism`]: which bits you get, and why
+//! * [`from_python`]: where the names you know went
+//! * [`unsafe_code`]: the closed inventory
+//! * [`limits`]: what the crate does not do
+
+#[doc = include_str!("choosing_a_chunking.md")]
+pub mod choosing_a_chunking {}
+
+#[doc = include_str!("determinism.md")]
+pub mod determinism {}
+
+#[doc = include_str!("from_python.md")]
+pub mod from_python {}
+
+#[doc = include_str!("unsafe_code.md")]
+pub mod unsafe_code {}
+
+#[doc = include_str!("limits.md")]
+pub mod limits {}

@@ -1,0 +1,229 @@
+//! What can be wrong with the data of a projection, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a table, a portfolio or a projection was refused.
+///
+/// Messages are one line, lower case, and name the place (file and line, or table and row), the
+/// column, the value found and what was expected:
+///
+/// ```text
+/// points.csv: line 17, column "policy_count": found "abc", expected a finite number of at least 0
+/// ```
+///
+/// The reason the system gave for an unreadable file is the error's
+/// [`source`](std::error::Error::source), not part of the message.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum CashValueError {
+    /// A file is missing, is a directory, or could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file holds bytes that are not text: invalid UTF-8, or a zero byte.
+    #[error("{}: line {line} is not text, expected comma-separated values in UTF-8", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Line of the first such byte, counted from 1.
+        line: u64,
+    },
+    /// The last line of a file has no line break.
+    ///
+    /// A number that was cut short is still a number, so a file without its last line break is
+    /// refused: nobody can tell whether it is complete.
+    #[error("{}: line {line} has no line break at its end, the file may have been cut short", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The last line, counted from 1.
+        line: u64,
+    },
+    /// A table or a portfolio has no rows.
+    #[error("{table}: no rows, expected at least one")]
+    Empty {
+        /// The file, or the name of the table in memory.
+        table: String,
+    },
+    /// A column is not in the header.
+    #[error("{}: line 1: no column \"{column}\"", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column that is needed.
+        column: String,
+    },
+    /// A column is in the header more than once.
+    #[error("{}: line 1: column {column:?} appears more than once", path.display())]
+    RepeatedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// A line has more or fewer fields than the header.
+    #[error("{}: line {line}: found {found} fields, expected {expected} as in the header", path.display())]
+    FieldCount {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Fields of this line.
+        found: usize,
+        /// Fields of the header.
+        expected: usize,
+    },
+    /// Columns in memory differ in length.
+    #[error("column \"{column}\" has {found} values, expected {expected} as in the first column")]
+    ColumnLength {
+        /// The column.
+        column: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length of the first column.
+        expected: usize,
+    },
+    /// A value is outside its domain, or is not a value of its kind at all.
+    #[error("{place}, column {column:?}: found {found}, expected {expected}")]
+    Value {
+        /// Where.
+        place: Place,
+        /// The column.
+        column: String,
+        /// The value; text is in quotes.
+        found: String,
+        /// What would have been accepted.
+        expected: String,
+    },
+    /// A scalar assumption is outside its domain.
+    #[error("scalar \"{name}\": found {found}, expected {expected}")]
+    Scalar {
+        /// Name of the field in [`Scalars`](super::Scalars).
+        name: &'static str,
+        /// Its value.
+        found: f64,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+    /// The scenario is not in the table of normal draws.
+    #[error("no scenario {id}, expected one of {known:?}")]
+    UnknownScenario {
+        /// The scenario asked for.
+        id: u32,
+        /// The scenarios of the table.
+        known: Vec<u32>,
+    },
+    /// The portfolio reaches further into the future than the tables.
+    #[error(
+        "{place}: point {point_id} is projected over {months} months, but the tables end after \
+         {limit} (the last {table})"
+    )]
+    Horizon {
+        /// Where the point that reaches furthest stands.
+        place: Place,
+        /// Its label.
+        point_id: i64,
+        /// The months it needs.
+        months: i64,
+        /// The months the tables have.
+        limit: usize,
+        /// The table that ends first.
+        table: &'static str,
+    },
+    /// A result is infinite or not a number: the inputs are so large that sums or products overflow.
+    #[error(
+        "{what} is {found}, expected a finite number: the inputs are too large to compute with"
+    )]
+    NotFinite {
+        /// The quantity, and the point or month it belongs to.
+        what: String,
+        /// Infinity or NaN.
+        found: f64,
+    },
+}
+
+/// Where in the data a value stands.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a file.
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; the header is line 1.
+        line: u64,
+    },
+    /// A row of data in memory.
+    Row {
+        /// The table, or `portfolio`.
+        table: String,
+        /// The row, counted from 0.
+        row: usize,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line { path, line } => write!(f, "{}: line {line}", path.display()),
+            Place::Row { table, row } => write!(f, "{table}: row {row}"),
+        }
+    }
+}
+
+/// Where rows came from: turns a row's index into a [`Place`].
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// Built in memory; the name of the table.
+    Memory(String),
+    /// Read from a file; the line of each row.
+    #[cfg_attr(not(feature = "csv"), allow(dead_code))]
+    File { path: PathBuf, lines: Vec<u64> },
+}
+
+impl Origin {
+    pub(super) fn memory(table: &str) -> Self {
+        Origin::Memory(table.to_owned())
+    }
+
+    pub(super) fn place(&self, row: usize) -> Place {
+        match self {
+            Origin::Memory(table) => Place::Row {
+                table: table.clone(),
+                row,
+            },
+            Origin::File { path, lines } => Place::Line {
+                path: path.clone(),
+                line: lines.get(row).copied().unwrap_or(1),
+            },
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        match self {
+            Origin::Memory(table) => table.clone(),
+            Origin::File { path, .. } => path.display().to_string(),
+        }
+    }
+
+    /// The error for one value of one row.
+    pub(super) fn value(
+        &self,
+        row: usize,
+        column: &str,
+        found: impl fmt::Debug,
+        expected: impl Into<String>,
+    ) -> CashValueError {
+        CashValueError::Value {
+            place: self.place(row),
+            column: column.to_owned(),
+            found: format!("{found:?}"),
+            expected: expected.into(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A portfolio and its assumptions brought together: what both projections start from.
+
+use super::assumptions::Assumptions;
+use super::error::CashValueError;
+use super::portfolio::Portfolio;
+use super::rates::{Months, Rates, Terms};
+use super::tables::Scalars;
+
+/// Everything a projection reads.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) portfolio: &'a Portfolio,
+    pub(super) scalars: &'a Scalars,
+    pub(super) rates: &'a Rates,
+    /// As long as the projection.
+    pub(super) months: Months,
+    /// By index of the portfolio's specs.
+    terms: Vec<&'a Terms>,
+}
+
+/// One point with its static attributes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy<'a> {
+    pub(super) terms: &'a Terms,
+    pub(super) age_at_entry: i64,
+    /// Duration at time 0 in months, negative before issue.
+    pub(super) start: i64,
+    /// Duration at the end of the term in months; not positive for very old whole-life points.
+    pub(super) end: i64,
+    pub(super) count: f64,
+    pub(super) sum_assured: f64,
+    pub(super) premium: f64,
+    pub(super) account: f64,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        portfolio: &'a Portfolio,
+        assumptions: &'a Assumptions,
+    ) -> Result<Self, CashValueError> {
+        let (rates, scalars) = (assumptions.rates(), assumptions.scalars());
+        let terms = find_terms(portfolio, assumptions)?;
+        let months = Months::new(0, &[], &[], scalars)?;
+        let mut plan = Plan {
+            portfolio,
+            scalars,
+            rates,
+            months,
+            terms,
+        };
+        let horizon = plan.find_horizon(assumptions)?;
+        let (spot_rates, draws) = (
+            &assumptions.tables().spot_rates,
+            &assumptions.selected().draws,
+        );
+        plan.months = Months::new(horizon, spot_rates, draws, scalars)?;
+        Ok(plan)
+    }
+
+    pub(super) fn horizon(&self) -> usize {
+        self.months.horizon()
+    }
+
+    /// `point` is an index into the portfolio.
+    pub(super) fn policy(&self, point: usize) -> Policy<'a> {
+        let columns = &self.portfolio.columns;
+        let terms = self.terms[self.portfolio.spec_of(point)];
+        let age_at_entry = i64::from(columns.age_at_entry[point]);
+        let years = match terms.is_whole_life {
+            true => self.rates.last_age() - age_at_entry,
+            false => i64::from(columns.policy_term[point]),
+        };
+        Policy {
+            terms,
+            age_at_entry,
+            start: i64::from(columns.duration_mth[point]),
+            end: 12 * years,
+            count: columns.policy_count[point],
+            sum_assured: columns.sum_assured[point],
+            premium: columns.premium_pp[point],
+            account: columns.av_pp_init[point],
+        }
+    }
+
+    /// The longest projection of any point, checked against the tables.
+    fn find_horizon(&self, assumptions: &Assumptions) -> Result<usize, CashValueError> {
+        let months_of = |point| {
+            let policy = self.policy(point);
+            (policy.end - policy.start + 1).max(0)
+        };
+        let (mut point, mut months) = (0, 0);
+        for candidate in 0..self.portfolio.len() {
+            let needed = months_of(candidate);
+            if needed > months {
+                (point, months) = (candidate, needed);
+            }
+        }
+        let draws = assumptions.selected().draws.len();
+        let spot_months = assumptions.tables().spot_rates.len().saturating_mul(12);
+        let (limit, table) = match draws <= spot_months {
+            true => (draws, "normal draw"),
+            false => (spot_months, "spot rate"),
+        };
+        match usize::try_from(months) {
+            Ok(horizon) if horizon <= limit => Ok(horizon),
+            _ => Err(CashValueError::Horizon {
+                place: self.portfolio.origin.place(point),
+                point_id: self.portfolio.point_ids()[point],
+                months,
+                limit,
+                table,
+            }),
+        }
+    }
+}
+
+impl Policy<'_> {
+    /// Whether the point is still to be issued in month `t`, or issued just then, with at least a part of a policy.
+    pub(super) fn is_ahead(&self, t: usize) -> bool {
+        self.start + t as i64 <= 0 && self.count != 0.0
+    }
+}
+
+fn find_terms<'a>(
+    portfolio: &Portfolio,
+    assumptions: &'a Assumptions,
+) -> Result<Vec<&'a Terms>, CashValueError> {
+    let products = &assumptions.tables().products;
+    let find = |spec: &super::portfolio::Spec| match products.iter().position(|p| p.id == spec.id) {
+        Some(index) => Ok(assumptions.rates().terms(index)),
+        None => {
+            let known: Vec<&str> = products.iter().map(|product| product.id.as_str()).collect();
+            let expected = format!("a product of {known:?}");
+            Err(portfolio
+                .origin
+                .value(spec.first_row, "spec_id", &spec.id, expected))
+        }
+    };
+    portfolio.specs().iter().map(find).collect()
+}
