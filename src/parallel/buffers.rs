@@ -238,16 +238,47 @@ impl<R> Drop for Output<R> {
         let (start, handed) = (self.start, *self.handed.get_mut());
         let holes = self.holes();
         holes.sort_unstable_by_key(|hole| hole.start);
-        let mut next = 0;
-        for hole in holes.iter().cloned().chain(std::iter::once(handed..handed)) {
+        let mut written = Written {
+            start,
+            next: 0,
+            handed,
+            holes: holes.iter(),
+        };
+        written.drop_all();
+    }
+}
+
+/// The stretches between the holes of an output that has failed.
+struct Written<'a, R> {
+    start: *mut R,
+    /// Results from here on are still to be dropped.
+    next: usize,
+    handed: usize,
+    /// Holes from `next` on, in order.
+    holes: std::slice::Iter<'a, Range<usize>>,
+}
+
+impl<R> Written<'_, R> {
+    #[allow(unsafe_code, reason = "drops the initialised part of a buffer")]
+    fn drop_all(&mut self) {
+        while self.next < self.handed {
+            let end = self.handed..self.handed;
+            let hole = self.holes.next().unwrap_or(&end);
             // SAFETY: `next <= handed <= len`, so the pointer stays in the allocation.
-            let written = unsafe { start.add(next) };
-            let written = std::ptr::slice_from_raw_parts_mut(written, hole.start - next);
+            let first = unsafe { self.start.add(self.next) };
+            let stretch = std::ptr::slice_from_raw_parts_mut(first, hole.start - self.next);
+            self.next = hole.end; // before the drop, which may unwind
             // SAFETY: between two holes everything was written (the promise of `close`), and each
             // result is dropped once, as the stretches are disjoint.
-            unsafe { std::ptr::drop_in_place(written) };
-            next = hole.end;
+            unsafe { std::ptr::drop_in_place(stretch) };
         }
+    }
+}
+
+impl<R> Drop for Written<'_, R> {
+    /// Where a result has panicked while it was dropped, drops the others.
+    fn drop(&mut self) {
+        self.drop_all();
     }
 }
 

@@ -12,24 +12,19 @@ use crate::chunking::Chunking;
 use crate::pool::{Call, Pool, with_helpers};
 use crate::schedule::{Dispenser, Hand, Key, Lead, Nanos, Sites, Step, Tick, Wake};
 
-/// Work in numbered units.
+/// Work in numbered units. The engine is compiled once, for all jobs: what is generic, the loop over the
+/// items of some units, is in the job.
 pub(crate) trait Job: Sync {
-    /// What each worker keeps to itself between its chunks.
-    type Local;
-
-    fn begin(&self) -> Self::Local;
-
-    /// Runs some units. Where it unwinds, it leaves the index of the item it was at in `at`.
+    /// Runs some units on worker `seat`, the caller being 0. Where it unwinds, it leaves the index of the item it was
+    /// at in `at`.
     ///
     /// # Safety
     ///
     /// 1. `units` lies within the job's units.
     /// 2. No unit is run twice.
+    /// 3. No two threads have the same seat.
     #[allow(unsafe_code, reason = "declares what the buffers rely on")]
-    unsafe fn run(&self, local: &mut Self::Local, units: Range<usize>, at: &Cell<usize>) -> Flow;
-
-    /// Takes in what a worker kept.
-    fn end(&self, local: Self::Local);
+    unsafe fn run(&self, seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow;
 
     /// Says which units were given to `run`: exactly `0..handed`. Called once.
     ///
@@ -105,7 +100,7 @@ pub(crate) fn plain_loop<J: Job>(
 /// The address of a function compiled for this job's type names the call site.
 #[inline]
 fn key<J: Job>() -> Key {
-    Sites::key(drive::<J> as *const () as usize)
+    Sites::key(J::run as *const () as usize)
 }
 
 /// Whether this call is the one in some that looks at the clock although the others do not.
@@ -119,26 +114,38 @@ fn is_sample() -> bool {
 }
 
 /// A panic and the index of the item that it came from.
-struct Fault {
-    index: usize,
+pub(crate) struct Fault {
+    pub(crate) index: usize,
     payload: Box<dyn Any + Send>,
 }
 
-/// Runs `units` of `job` with the workers of `pool`: the caller first, with helpers as soon as they pay.
-/// `items` is the number of items, by which the site's experience counts.
+impl Fault {
+    /// Goes on with the panic.
+    pub(crate) fn resume(self) -> ! {
+        resume_unwind(self.payload)
+    }
+}
+
+/// Runs `units` of `job`, which are `items` items, with the workers of `pool`: the caller first, with helpers as soon as
+/// they pay. `Err` is the panic at the lowest index, after everybody has stopped.
 ///
 /// Every unit before a failing one is run, whoever fails: the dispenser hands out in order, and what is
 /// handed out is finished.
-///
-/// # Panics
-///
-/// With the payload of the job's panic at the lowest index, after everybody has stopped.
-#[inline(never)]
+#[inline]
+pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) -> Result<(), Fault> {
+    drive_job(pool, units, items, job, key::<J>())
+}
+
 #[allow(unsafe_code, reason = "hands units to the caller and says how many")]
-pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) {
-    assert!(isize::try_from(items).is_ok(), "at most `isize::MAX` items");
+fn drive_job(
+    pool: &Pool,
+    units: usize,
+    items: usize,
+    job: &dyn Job,
+    key: Key,
+) -> Result<(), Fault> {
+    assert!(isize::try_from(units).is_ok(), "at most `isize::MAX` chunks");
     let max_helpers = pool.max_helpers().min(units.saturating_sub(1));
-    let key = key::<J>();
     let known = pool.sites.recall(key);
     // Experience is kept per item, so that it holds for any chunking; the schedule counts in units.
     let per_unit = items as f64 / units.max(1) as f64;
@@ -157,49 +164,43 @@ pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) {
 
     let at = Cell::new(0);
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        let mut local = job.begin();
         let mut now = began;
         loop {
             match lead.next(now) {
                 Step::Alone(range) => {
-                    // SAFETY: the lead hands out every unit once, in order.
-                    if unsafe { job.run(&mut local, range, &at) } == Flow::Stop {
-                        break (local, None);
+                    // SAFETY: the lead hands out every unit once, in order, to this thread.
+                    if unsafe { job.run(0, range, &at) } == Flow::Stop {
+                        return None;
                     }
                 }
-                Step::Together { helpers } if pool.is_ready(lead.rest()) => {
-                    break (local, Some(helpers));
-                }
+                Step::Together { helpers } if pool.is_ready(lead.rest()) => return Some(helpers),
                 Step::Together { .. } => lead.go_on_alone(),
-                Step::Finished => break (local, None),
+                Step::Finished => return None,
             }
             now = pool.now();
         }
     }));
-    let (local, helpers) = match caught {
-        Ok(state) => state,
-        Err(payload) => {
-            // SAFETY: these units were handed out above, and no others will be.
-            unsafe { job.close(lead.done()) };
-            resume_unwind(payload);
-        }
-    };
-    let Some(helpers) = helpers else {
-        // SAFETY: as above.
+    let Ok(Some(helpers)) = caught else {
+        // SAFETY: these units were handed out above, and no others will be.
         unsafe { job.close(lead.done()) };
-        job.end(local);
+        if let Err(payload) = caught {
+            return Err(Fault {
+                index: at.get(),
+                payload,
+            });
+        }
         if lead.close_call() {
             pool.wakes.doubt(idle);
         }
-        let mut learned = known;
         if lead.done() > 0 {
+            let mut learned = known;
             learned.learn(
-                lead.spent() / lead.done() as f64,
+                lead.spent() / (lead.done() as f64 * per_unit),
                 lead.spent() <= 2.0 * tick.negligible(),
             );
+            pool.sites.note(key, learned);
         }
-        pool.sites.note(key, learned);
-        return;
+        return Ok(());
     };
 
     let run = Run {
@@ -215,7 +216,7 @@ pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) {
         first_help: AtomicU64::new(Nanos::MAX),
         busy: AtomicU64::new(0),
     };
-    let together = run.together(wake, helpers, max_helpers, local);
+    let seen = run.together(wake, helpers, max_helpers);
     let ended = pool.now();
     // SAFETY: the lead handed out the first units, the dispenser the others up to there, and everybody has stopped.
     unsafe { job.close(run.dispenser.handed()) };
@@ -224,16 +225,16 @@ pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) {
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)
     {
-        resume_unwind(fault.payload);
+        return Err(fault);
     }
 
     let first_help = run.first_help.into_inner();
-    let arrived = first_help.min(ended);
+    let arrival = first_help.min(ended).saturating_sub(seen.called_at) as f64;
     pool.wakes.learn(
         idle,
         Wake {
-            cost: together.wake_cost,
-            arrival: arrived.saturating_sub(together.called_at) as f64,
+            cost: seen.wake_cost,
+            arrival,
         },
     );
     if first_help != Nanos::MAX {
@@ -244,12 +245,13 @@ pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) {
     learned.learn(work / items as f64, false);
     learned.judge((ended - began) as f64 <= work);
     pool.sites.note(key, learned);
+    Ok(())
 }
 
 /// A job that is being shared.
-struct Run<'a, J: Job> {
+struct Run<'a> {
     pool: &'a Pool,
-    job: &'a J,
+    job: &'a dyn Job,
     dispenser: Dispenser,
     /// Nobody takes another chunk: something failed, or the job has what it wants.
     stop: AtomicBool,
@@ -278,21 +280,21 @@ struct Seen {
 /// Helpers that one worker wakes at most; they wake further ones.
 const FAN_OUT: usize = 2;
 
-impl<J: Job> Run<'_, J> {
+impl Run<'_> {
     /// Shares the rest of the job with `helpers` others, and with more if the work turns out longer.
-    fn together(&self, wake: Wake, helpers: usize, max_helpers: usize, local: J::Local) -> Seen {
-        let work = |_seat: usize, call: &Call| {
+    fn together(&self, wake: Wake, helpers: usize, max_helpers: usize) -> Seen {
+        let work = |seat: usize, call: &Call| {
             self.first_help
                 .fetch_min(self.pool.now(), Ordering::Relaxed);
             self.call_up_to(FAN_OUT, call);
-            self.participate(None, |_| ());
+            self.participate(seat, |_| ());
         };
         with_helpers(&work, SPINS, |call| {
             let called_at = self.pool.now();
             self.uncalled.store(helpers, Ordering::Relaxed);
             let called = self.call_up_to(FAN_OUT, call);
             let wake_cost = (self.pool.now() - called_at) as f64 / called.max(1) as f64;
-            self.participate(Some(local), |hand| {
+            self.participate(0, |hand| {
                 // The caller alone asks for more, where the rest turns out to be worth it.
                 let wanted = self.helpers.load(Ordering::Relaxed);
                 if wanted < max_helpers
@@ -331,23 +333,21 @@ impl<J: Job> Run<'_, J> {
 
     /// Works until nothing is left or somebody has failed. Never unwinds.
     #[allow(unsafe_code, reason = "hands units to one worker")]
-    fn participate(&self, local: Option<J::Local>, between: impl Fn(&Hand)) {
+    fn participate(&self, seat: usize, between: impl Fn(&Hand)) {
         let at = Cell::new(usize::MAX);
         let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
         let caught = catch_unwind(AssertUnwindSafe(|| {
-            let mut local = local.unwrap_or_else(|| self.job.begin());
             while !self.stop.load(Ordering::Relaxed) {
                 let workers = self.helpers.load(Ordering::Relaxed) + 1;
                 let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, workers) else {
                     break;
                 };
-                // SAFETY: the dispenser hands out every unit once.
-                if unsafe { self.job.run(&mut local, chunk, &at) } == Flow::Stop {
+                // SAFETY: the dispenser hands out every unit once, and the crew every seat.
+                if unsafe { self.job.run(seat, chunk, &at) } == Flow::Stop {
                     self.stop.store(true, Ordering::Relaxed);
                 }
                 between(&hand);
             }
-            self.job.end(local);
         }));
         self.busy.fetch_add(hand.busy(), Ordering::Relaxed);
         if let Err(payload) = caught {

@@ -20,12 +20,8 @@ struct Map<'f, S: Source, R, F> {
 
 #[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
 impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
-    type Local = ();
-
-    fn begin(&self) {}
-
     #[inline]
-    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         let items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let chunk = unsafe { self.input.take(items.clone()) };
@@ -33,8 +29,6 @@ impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
         unsafe { self.output.fill(items, at, chunk.into_iter().map(self.f)) };
         Flow::Go
     }
-
-    fn end(&self, (): ()) {}
 
     #[inline]
     unsafe fn close(&self, handed: usize) {
@@ -77,7 +71,7 @@ where
         grains,
         f,
     };
-    drive(pool, grains.num_nonempty(), len, &job);
+    drive(pool, grains.num_nonempty(), len, &job).unwrap_or_else(|fault| fault.resume());
     job.output.into_vec()
 }
 
@@ -99,12 +93,8 @@ where
     E: Send,
     F: Fn(S::Item) -> Result<R, E> + Sync,
 {
-    type Local = ();
-
-    fn begin(&self) {}
-
     #[inline]
-    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         let items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let chunk = unsafe { self.input.take(items.clone()) };
@@ -121,8 +111,6 @@ where
         }
         Flow::Stop
     }
-
-    fn end(&self, (): ()) {}
 
     #[inline]
     unsafe fn close(&self, handed: usize) {
@@ -160,14 +148,17 @@ where
         grains,
         f,
     };
-    drive(pool, grains.num_nonempty(), len, &job);
-    match job
+    let run = drive(pool, grains.num_nonempty(), len, &job);
+    let error = job
         .error
         .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-    {
-        Some((_, error)) => Err(error),
-        None => Ok(job.output.into_vec()),
+        .unwrap_or_else(PoisonError::into_inner);
+    match (error, run) {
+        // Of an error and a panic the lower index decides, as in a plain loop.
+        (Some((at, error)), Err(fault)) if at < fault.index => Err(error),
+        (_, Err(fault)) => fault.resume(),
+        (Some((_, error)), Ok(())) => Err(error),
+        (None, Ok(())) => Ok(job.output.into_vec()),
     }
 }
 
@@ -186,12 +177,8 @@ where
     R: Send,
     F: Fn(usize, Chunk<'_, S>) -> R + Sync,
 {
-    type Local = ();
-
-    fn begin(&self) {}
-
     #[inline]
-    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
         let results = units.clone().map(|unit| {
@@ -202,8 +189,6 @@ where
         unsafe { self.output.fill(units, at, results) };
         Flow::Go
     }
-
-    fn end(&self, (): ()) {}
 
     unsafe fn close(&self, handed: usize) {
         // SAFETY: `run` takes, or drops, all the items of its units.
@@ -233,6 +218,6 @@ where
         leaves,
         f,
     };
-    drive(pool, leaves.num_chunks(), len, &job);
+    drive(pool, leaves.num_chunks(), len, &job).unwrap_or_else(|fault| fault.resume());
     job.output.into_vec()
 }

@@ -27,12 +27,8 @@ where
     L: Fn(usize, Chunk<'_, S>) -> R + Sync,
     O: Fn(R, R) -> R + Sync,
 {
-    type Local = ();
-
-    fn begin(&self) {}
-
     #[inline]
-    unsafe fn run(&self, (): &mut (), units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
         let leaf = |unit| {
@@ -43,8 +39,6 @@ where
         self.tree.bring(units, leaf, self.op);
         Flow::Go
     }
-
-    fn end(&self, (): ()) {}
 
     #[inline]
     unsafe fn close(&self, handed: usize) {
@@ -93,7 +87,7 @@ where
         leaf,
         op,
     };
-    drive(pool, units, len, &job);
+    drive(pool, units, len, &job).unwrap_or_else(|fault| fault.resume());
     job.tree.into_root()
 }
 
