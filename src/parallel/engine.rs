@@ -144,7 +144,10 @@ fn drive_job(
     job: &dyn Job,
     key: Key,
 ) -> Result<(), Fault> {
-    assert!(isize::try_from(units).is_ok(), "at most `isize::MAX` chunks");
+    assert!(
+        isize::try_from(units).is_ok(),
+        "at most `isize::MAX` chunks"
+    );
     let max_helpers = pool.max_helpers().min(units.saturating_sub(1));
     let known = pool.sites.recall(key);
     // Experience is kept per item, so that it holds for any chunking; the schedule counts in units.
