@@ -330,7 +330,7 @@ impl Grid {
             batch: 1,
             clock: self.clock,
         };
-        let mut one = |grid: &mut Self, who, plan: &Plan, out: &mut Vec<f64>, is_checked: bool| {
+        let one = |grid: &mut Self, who, plan: &Plan, out: &mut Vec<f64>, is_checked: bool| {
             let answer = grid.time::<W>(who, operation, items, companion, plan, out);
             assert!(
                 !is_checked || answer.is_some_and(|answer| answer.agrees(&expected)),
