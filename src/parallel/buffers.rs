@@ -40,8 +40,28 @@ impl<S: Source> Input<S> {
     #[inline]
     #[allow(unsafe_code, reason = "passes its obligations on")]
     pub(crate) unsafe fn take(&self, range: Range<usize>) -> Chunk<'_, S> {
-        // SAFETY: the obligations are the same.
+        // SAFETY: the obligations are the same, and the chunk borrows `self`.
         unsafe { self.shared.take(range) }
+    }
+
+    /// All items, for one worker. Nothing may have been taken before.
+    #[inline]
+    pub(crate) fn all(&self) -> <Chunk<'_, S> as IntoIterator>::IntoIter {
+        let len = self.len();
+        self.parts().up_to(len).into_iter()
+    }
+
+    /// All items, for one worker that takes them chunk by chunk. Nothing may have been taken before.
+    #[inline]
+    #[allow(unsafe_code, reason = "hands everything to the only worker")]
+    pub(crate) fn parts(&self) -> Parts<'_, S> {
+        assert!(
+            self.handed.load(Ordering::Relaxed) == 0,
+            "items are handed out once"
+        );
+        self.handed.store(self.len(), Ordering::Relaxed); // by the one thread that has the input
+        // SAFETY: the whole input, which nobody has had anything of.
+        unsafe { Parts::new(self, 0..self.len()) }
     }
 
     /// Ends the handing out.

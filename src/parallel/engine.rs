@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::chunking::Chunking;
 use crate::pool::{Call, Pool, with_helpers};
-use crate::schedule::{Dispenser, Hand, Lead, Nanos, Sites, Step, Tick, Wake};
+use crate::schedule::{Dispenser, Hand, Key, Lead, Nanos, Sites, Step, Tick, Wake};
 
 /// Work in numbered units.
 pub(crate) trait Job: Sync {
@@ -51,41 +52,64 @@ pub(crate) enum Flow {
 /// Rounds that a caller spins for its helpers' last chunks before it sleeps.
 const SPINS: u32 = 2_000;
 
-/// Of this many calls without a look at the clock, one looks.
-const SAMPLE: u32 = 16;
+/// Of this many plain loops that need no look at the clock, one looks.
+const SAMPLE: u32 = 32;
 
-/// Runs `units` of `job` with the workers of `pool`. In serial mode the pool is left out.
-///
-/// Every unit before a failing one is run, whoever fails: the dispenser hands out in order, and what is
-/// handed out is finished.
-///
-/// # Panics
-///
-/// With the payload of the job's panic at the lowest index, after everybody has stopped.
+/// A call that is a plain loop on the caller's thread. Lives as long as the loop; one in some looks at the clock.
+#[allow(dead_code, reason = "held for its drop")]
+pub(crate) struct PlainLoop<'a>(Option<Watch<'a>>);
+
+/// Learns what the items of a site cost when it is dropped.
+struct Watch<'a> {
+    pool: &'a Pool,
+    key: Key,
+    items: usize,
+    began: Nanos,
+}
+
+impl Drop for Watch<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        let took = (self.pool.now() - self.began) as f64;
+        let mut learned = self.pool.sites.recall(self.key);
+        let short = took <= 2.0 * self.pool.tick().negligible();
+        learned.learn(took / self.items as f64, short);
+        self.pool.sites.note(self.key, learned);
+    }
+}
+
+/// Says if a call is a plain loop: asked to be, or with nobody to share with, or known to be too short for
+/// even one look at the clock. `J` names the call site.
 #[inline]
-pub(crate) fn drive<J: Job>(pool: &Pool, serial: bool, units: usize, job: &J) {
-    assert!(isize::try_from(units).is_ok(), "at most `isize::MAX` items");
-    let max_helpers = if serial {
-        0
-    } else {
-        pool.max_helpers().min(units.saturating_sub(1))
-    };
-    if max_helpers == 0 {
-        return alone(job, units);
+pub(crate) fn plain_loop<J: Job>(
+    pool: &Pool,
+    chunking: Chunking,
+    len: usize,
+) -> Option<PlainLoop<'_>> {
+    if len < 2 || chunking.is_serial() || pool.max_helpers() == 0 {
+        return Some(PlainLoop(None));
     }
-    // The address of a function compiled for this job's type names the call site.
-    let key = Sites::key(guided::<J> as *const () as usize);
+    let key = key::<J>();
     let known = pool.sites.recall(key);
-    if known.is_short()
-        && f64::from(known.cost) * units as f64 <= pool.tick().negligible()
-        && !is_sample()
-    {
-        return alone(job, units);
+    if !known.is_short() || f64::from(known.cost) * len as f64 > pool.tick().negligible() {
+        return None;
     }
-    guided(pool, units, max_helpers, job);
+    Some(PlainLoop(is_sample().then(|| Watch {
+        pool,
+        key,
+        items: len,
+        began: pool.now(),
+    })))
+}
+
+/// The address of a function compiled for this job's type names the call site.
+#[inline]
+fn key<J: Job>() -> Key {
+    Sites::key(drive::<J> as *const () as usize)
 }
 
 /// Whether this call is the one in some that looks at the clock although the others do not.
+#[inline]
 fn is_sample() -> bool {
     thread_local! { static CALLS: Cell<u32> = const { Cell::new(0) } }
     CALLS.with(|calls| {
@@ -94,35 +118,42 @@ fn is_sample() -> bool {
     })
 }
 
-/// The plain serial loop.
-#[inline]
-#[allow(unsafe_code, reason = "hands all units to the only worker")]
-fn alone<J: Job>(job: &J, units: usize) {
-    let mut local = job.begin();
-    // SAFETY: all units are given to `run` right here.
-    unsafe { job.close(units) };
-    // SAFETY: all units, once.
-    unsafe { job.run(&mut local, 0..units, &Cell::new(0)) };
-    job.end(local);
-}
-
 /// A panic and the index of the item that it came from.
 struct Fault {
     index: usize,
     payload: Box<dyn Any + Send>,
 }
 
-/// The caller's way through a call that may be worth sharing.
+/// Runs `units` of `job` with the workers of `pool`: the caller first, with helpers as soon as they pay.
+/// `items` is the number of items, by which the site's experience counts.
+///
+/// Every unit before a failing one is run, whoever fails: the dispenser hands out in order, and what is
+/// handed out is finished.
+///
+/// # Panics
+///
+/// With the payload of the job's panic at the lowest index, after everybody has stopped.
 #[inline(never)]
 #[allow(unsafe_code, reason = "hands units to the caller and says how many")]
-fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
-    let key = Sites::key(guided::<J> as *const () as usize);
+pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) {
+    assert!(isize::try_from(items).is_ok(), "at most `isize::MAX` items");
+    let max_helpers = pool.max_helpers().min(units.saturating_sub(1));
+    let key = key::<J>();
     let known = pool.sites.recall(key);
+    // Experience is kept per item, so that it holds for any chunking; the schedule counts in units.
+    let per_unit = items as f64 / units.max(1) as f64;
     let tick = pool.tick();
     let began = pool.now();
     let idle = pool.idle(began);
     let wake = pool.wakes.expect(idle);
-    let mut lead = Lead::new(units, max_helpers, wake, tick, known, began);
+    let mut lead = Lead::new(
+        units,
+        max_helpers,
+        wake,
+        tick,
+        known.scaled(per_unit),
+        began,
+    );
 
     let at = Cell::new(0);
     let caught = catch_unwind(AssertUnwindSafe(|| {
@@ -210,7 +241,7 @@ fn guided<J: Job>(pool: &Pool, units: usize, max_helpers: usize, job: &J) {
     }
     let work = lead.spent() + run.busy.into_inner() as f64;
     let mut learned = known;
-    learned.learn(work / units as f64, false);
+    learned.learn(work / items as f64, false);
     learned.judge((ended - began) as f64 <= work);
     pool.sites.note(key, learned);
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::buffers::{Input, Output, Parts};
-use super::engine::{Flow, Job, drive};
+use super::engine::{Flow, Job, drive, plain_loop};
 use crate::chunking::{Chunking, Split};
 use crate::pool::Pool;
 use crate::source::{Chunk, Source};
@@ -54,14 +54,30 @@ where
     F: Fn(S::Item) -> R + Sync,
 {
     let input = Input::new(source);
-    let (len, grains) = (input.len(), chunking.grains(input.len()));
+    let len = input.len();
+    if let Some(_plain) = plain_loop::<Map<'_, S, R, F>>(pool, chunking, len) {
+        return input.all().map(f).collect();
+    }
+    shared_map(pool, input, chunking, f)
+}
+
+/// The part of [`map`] that is not worth a place in the caller's code.
+#[inline(never)]
+fn shared_map<S, R, F>(pool: &Pool, input: Input<S>, chunking: Chunking, f: &F) -> Vec<R>
+where
+    S: Source,
+    R: Send,
+    F: Fn(S::Item) -> R + Sync,
+{
+    let len = input.len();
+    let grains = chunking.grains(len);
     let job = Map {
         input,
         output: Output::new(len),
         grains,
         f,
     };
-    drive(pool, chunking.is_serial(), grains.num_nonempty(), &job);
+    drive(pool, grains.num_nonempty(), len, &job);
     job.output.into_vec()
 }
 
@@ -132,7 +148,11 @@ where
     F: Fn(S::Item) -> Result<R, E> + Sync,
 {
     let input = Input::new(source);
-    let (len, grains) = (input.len(), chunking.grains(input.len()));
+    let len = input.len();
+    if let Some(_plain) = plain_loop::<TryMap<'_, S, R, E, F>>(pool, chunking, len) {
+        return input.all().map(f).collect();
+    }
+    let grains = chunking.grains(len);
     let job = TryMap {
         input,
         output: Output::new(len),
@@ -140,7 +160,7 @@ where
         grains,
         f,
     };
-    drive(pool, chunking.is_serial(), grains.num_nonempty(), &job);
+    drive(pool, grains.num_nonempty(), len, &job);
     match job
         .error
         .into_inner()
@@ -200,13 +220,19 @@ where
     F: Fn(usize, Chunk<'_, S>) -> R + Sync,
 {
     let input = Input::new(source);
-    let leaves = chunking.leaves(input.len());
+    let len = input.len();
+    let leaves = chunking.leaves(len);
+    if let Some(_plain) = plain_loop::<ByChunk<'_, S, R, F>>(pool, chunking, len) {
+        let mut parts = input.parts();
+        let chunk = |items: Range<usize>| f(items.start, parts.up_to(items.end));
+        return chunking.ranges(len).map(chunk).collect();
+    }
     let job = ByChunk {
         input,
         output: Output::new(leaves.num_chunks()),
         leaves,
         f,
     };
-    drive(pool, chunking.is_serial(), leaves.num_chunks(), &job);
+    drive(pool, leaves.num_chunks(), len, &job);
     job.output.into_vec()
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::buffers::{Input, Parts};
-use super::engine::{Flow, Job, drive};
+use super::engine::{Flow, Job, drive, plain_loop};
 use super::tree::Tree;
 use crate::chunking::{Chunking, Split};
 use crate::pool::Pool;
@@ -69,10 +69,22 @@ where
     O: Fn(R, R) -> R + Sync,
 {
     let input = Input::new(source);
-    let leaves = chunking.leaves(input.len());
+    let len = input.len();
+    let leaves = chunking.leaves(len);
     let units = leaves.num_nonempty();
     if units == 0 {
         return None;
+    }
+    if let Some(_plain) = plain_loop::<Reduce<'_, S, R, L, O>>(pool, chunking, len) {
+        let mut parts = input.parts();
+        return Some(Tree::whole(
+            units,
+            |unit| {
+                let items = leaves.items(unit..unit + 1);
+                leaf(items.start, parts.up_to(items.end))
+            },
+            op,
+        ));
     }
     let job = Reduce {
         input,
@@ -81,7 +93,7 @@ where
         leaf,
         op,
     };
-    drive(pool, chunking.is_serial(), units, &job);
+    drive(pool, units, len, &job);
     job.tree.into_root()
 }
 

@@ -108,9 +108,25 @@ impl<R> Tree<R> {
         }
     }
 
+    /// The value of the root, for one worker that computes all leaves.
+    #[inline]
+    pub(super) fn whole(
+        leaves: usize,
+        mut leaf: impl FnMut(usize) -> R,
+        op: &impl Fn(R, R) -> R,
+    ) -> R {
+        let shape = Shape::new(leaves);
+        shape.value(
+            Node {
+                level: shape.height,
+                index: 0,
+            },
+            &mut leaf,
+            op,
+        )
+    }
+
     /// Brings the leaves `range`, computed by `leaf` in order.
-    ///
-    /// A caller that brings all of them at once stores nothing but the result.
     #[inline]
     pub(super) fn bring(
         &self,

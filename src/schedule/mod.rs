@@ -10,7 +10,7 @@ mod wake;
 
 pub(crate) use hand::{Dispenser, Hand};
 pub(crate) use lead::{Lead, Step};
-pub(crate) use site::{Experience, Sites};
+pub(crate) use site::{Experience, Key, Sites};
 pub(crate) use wake::{Wake, WakeLog};
 
 /// Nanoseconds since some fixed moment, or between two.

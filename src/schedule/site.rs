@@ -20,6 +20,14 @@ impl Experience {
         losses: 0,
     };
 
+    /// The same experience with units of `factor` items.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self {
+            cost: (f64::from(self.cost) * factor) as f32,
+            ..self
+        }
+    }
+
     pub(crate) fn cost(self) -> Option<f64> {
         (self.cost > 0.0).then_some(f64::from(self.cost))
     }

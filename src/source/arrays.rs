@@ -223,17 +223,14 @@ macro_rules! array_sources {
         )]
         impl<'s, T: Sync> Shared for ArrayView<'s, T, $dim> {
             type Item = $item;
-            type Chunk<'a>
-                = $chunk
-            where
-                Self: 'a;
+            type Chunk<'a> = $chunk;
 
             fn len(&self) -> usize {
                 self.len_of(OUTER)
             }
 
             #[inline]
-            unsafe fn take(&self, range: Range<usize>) -> $chunk {
+            unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
                 $wrap(outer_part(self, range))
             }
         }
@@ -241,17 +238,14 @@ macro_rules! array_sources {
         #[allow(unsafe_code, reason = "passes its own obligations on")]
         impl<'s, T: Send> Shared for SharedArrayMut<'s, T, $dim> {
             type Item = $item_mut;
-            type Chunk<'a>
-                = $chunk_mut
-            where
-                Self: 'a;
+            type Chunk<'a> = $chunk_mut;
 
             fn len(&self) -> usize {
                 SharedArrayMut::len(self)
             }
 
             #[inline]
-            unsafe fn take(&self, range: Range<usize>) -> $chunk_mut {
+            unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
                 // SAFETY: the obligations of `part` are those of `take`.
                 $wrap_mut(unsafe { self.part(range) })
             }

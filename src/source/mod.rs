@@ -68,9 +68,7 @@ pub type Chunk<'a, S> = <<S as Source>::Shared as Shared>::Chunk<'a>;
 pub trait Shared: Sync {
     type Item;
 
-    type Chunk<'a>: IntoIterator<Item = Self::Item>
-    where
-        Self: 'a;
+    type Chunk<'a>: IntoIterator<Item = Self::Item>;
 
     /// Number of items.
     fn len(&self) -> usize;
@@ -81,7 +79,9 @@ pub trait Shared: Sync {
     ///
     /// 1. `range` lies within `0..self.len()`.
     /// 2. No index is handed out twice over the life of `self`.
-    unsafe fn take(&self, range: Range<usize>) -> Self::Chunk<'_>;
+    /// 3. `'a` does not outlive `self`. (A bound would say so, and would make closures over chunks of
+    ///    borrowed data impossible to write: their type has to hold for every `'a`.)
+    unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a>;
 
     /// Tells an owning source that the items before `end` were handed out and those from `end` on
     /// were not, so that it drops the latter and only the latter.
@@ -143,20 +143,17 @@ pub(crate) struct ZipShared<A, B>(A, B);
 #[allow(unsafe_code, reason = "passes its own obligations on to both sides")]
 impl<A: Shared, B: Shared> Shared for ZipShared<A, B> {
     type Item = (A::Item, B::Item);
-    type Chunk<'a>
-        = std::iter::Zip<
+    type Chunk<'a> = std::iter::Zip<
         <A::Chunk<'a> as IntoIterator>::IntoIter,
         <B::Chunk<'a> as IntoIterator>::IntoIter,
-    >
-    where
-        Self: 'a;
+    >;
 
     fn len(&self) -> usize {
         self.0.len().min(self.1.len())
     }
 
     #[inline]
-    unsafe fn take(&self, range: Range<usize>) -> Self::Chunk<'_> {
+    unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
         // SAFETY: `range` is within the shorter side and handed out once, by the caller's promise.
         let left = unsafe { self.0.take(range.clone()) };
         // SAFETY: as above.

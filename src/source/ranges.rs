@@ -60,7 +60,7 @@ macro_rules! range_sources {
             }
 
             #[inline]
-            unsafe fn take(&self, range: Range<usize>) -> Range<$int> {
+            unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
                 // Offsets are below the range's length, so the wrapped sums are the true ones.
                 self.first.wrapping_add(range.start as $int)..self.first.wrapping_add(range.end as $int)
             }
@@ -77,7 +77,7 @@ macro_rules! range_sources {
 
             #[inline]
             #[allow(clippy::reversed_empty_ranges, reason = "an empty inclusive range of any integer type")]
-            unsafe fn take(&self, range: Range<usize>) -> RangeInclusive<$int> {
+            unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
                 if range.is_empty() {
                     return 1..=0;
                 }

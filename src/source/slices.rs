@@ -18,17 +18,14 @@ impl<T, const N: usize> Sealed for &mut [T; N] {}
 )]
 impl<'s, T: Sync> Shared for &'s [T] {
     type Item = &'s T;
-    type Chunk<'a>
-        = &'s [T]
-    where
-        Self: 'a;
+    type Chunk<'a> = &'s [T];
 
     fn len(&self) -> usize {
         <[T]>::len(self)
     }
 
     #[inline]
-    unsafe fn take(&self, range: Range<usize>) -> &'s [T] {
+    unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
         let slice: &'s [T] = self;
         &slice[range]
     }
@@ -62,17 +59,14 @@ unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
 #[allow(unsafe_code, reason = "disjoint mutable parts of one slice")]
 impl<'s, T: Send> Shared for SharedMut<'s, T> {
     type Item = &'s mut T;
-    type Chunk<'a>
-        = &'s mut [T]
-    where
-        Self: 'a;
+    type Chunk<'a> = &'s mut [T];
 
     fn len(&self) -> usize {
         self.len
     }
 
     #[inline]
-    unsafe fn take(&self, range: Range<usize>) -> &'s mut [T] {
+    unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
         // SAFETY: `range.start <= self.len` (obligation 1), so the pointer stays in the slice.
         let start = unsafe { self.start.add(range.start) };
         // SAFETY: the items lie in a slice borrowed mutably for `'s` (the field's promise) and are

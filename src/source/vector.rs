@@ -53,17 +53,14 @@ unsafe impl<T: Send> Sync for SharedVec<T> {}
 #[allow(unsafe_code, reason = "moves items out of a vector by index")]
 impl<T: Send> Shared for SharedVec<T> {
     type Item = T;
-    type Chunk<'a>
-        = VecChunk<'a, T>
-    where
-        Self: 'a;
+    type Chunk<'a> = VecChunk<'a, T>;
 
     fn len(&self) -> usize {
         self.len
     }
 
     #[inline]
-    unsafe fn take(&self, range: Range<usize>) -> VecChunk<'_, T> {
+    unsafe fn take<'a>(&self, range: Range<usize>) -> Self::Chunk<'a> {
         // SAFETY: `range` is within the vector (obligation 1).
         let start = unsafe { self.start.add(range.start) };
         VecChunk {

@@ -31,7 +31,7 @@ use super::tables::{MortalityTable, Product, Scalars, Scenario, SurrenderCharge,
 /// let assumptions = Assumptions::new(tables, Scalars::default())?;
 /// assert_eq!(assumptions.scenario(), 1);
 /// let unknown = assumptions.with_scenario(7).unwrap_err();
-/// assert_eq!(unknown.to_string(), "no scenario 7, expected one of [1]");
+/// assert_eq!(unknown.to_string(), "scenario 7 is not in the table of normal draws, expected one of [1]");
 /// # Ok::<(), scipar::kernels::cash_value::CashValueError>(())
 /// ```
 #[derive(Clone, Debug)]

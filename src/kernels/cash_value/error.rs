@@ -37,7 +37,7 @@ pub enum CashValueError {
     ///
     /// A number that was cut short is still a number, so a file without its last line break is
     /// refused: nobody can tell whether it is complete.
-    #[error("{}: line {line} has no line break at its end, the file may have been cut short", path.display())]
+    #[error("{}: line {line} has no line break at its end: the file may have been cut short, expected a line break after every line", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum CashValueError {
         table: String,
     },
     /// A column is not in the header.
-    #[error("{}: line 1: no column \"{column}\"", path.display())]
+    #[error("{}: line 1: no column \"{column}\", expected it in the header", path.display())]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -111,7 +111,7 @@ pub enum CashValueError {
         expected: &'static str,
     },
     /// The scenario is not in the table of normal draws.
-    #[error("no scenario {id}, expected one of {known:?}")]
+    #[error("scenario {id} is not in the table of normal draws, expected one of {known:?}")]
     UnknownScenario {
         /// The scenario asked for.
         id: u32,
@@ -120,12 +120,16 @@ pub enum CashValueError {
     },
     /// The portfolio reaches further into the future than the tables.
     #[error(
-        "{place}: point {point_id} is projected over {months} months, but the tables end after \
-         {limit} (the last {table})"
+        "{place}, column \"{column}\": found {found}, which makes {months} months for point {point_id}, \
+         expected at most {limit}, where the tables end (the last {table})"
     )]
     Horizon {
         /// Where the point that reaches furthest stands.
         place: Place,
+        /// The column that sets its end: `policy_term`, or `age_at_entry` for whole-life products.
+        column: &'static str,
+        /// The value there.
+        found: i64,
         /// Its label.
         point_id: i64,
         /// The months it needs.

@@ -103,13 +103,22 @@ impl<'a> Plan<'a> {
         };
         match usize::try_from(months) {
             Ok(horizon) if horizon <= limit => Ok(horizon),
-            _ => Err(CashValueError::Horizon {
-                place: self.portfolio.origin.place(point),
-                point_id: self.portfolio.point_ids()[point],
-                months,
-                limit,
-                table,
-            }),
+            _ => {
+                let columns = &self.portfolio.columns;
+                let (column, found) = match self.policy(point).terms.is_whole_life {
+                    true => ("age_at_entry", columns.age_at_entry[point]),
+                    false => ("policy_term", columns.policy_term[point]),
+                };
+                Err(CashValueError::Horizon {
+                    place: self.portfolio.origin.place(point),
+                    column,
+                    found: i64::from(found),
+                    point_id: self.portfolio.point_ids()[point],
+                    months,
+                    limit,
+                    table,
+                })
+            }
         }
     }
 }

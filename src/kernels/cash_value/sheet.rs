@@ -142,9 +142,9 @@ impl Sheet {
             .header
             .iter()
             .position(|name| name == column)
-            .ok_or_else(|| {
-                let (path, column) = (self.path.clone(), column.to_owned());
-                CashValueError::MissingColumn { path, column }
+            .ok_or_else(|| CashValueError::MissingColumn {
+                path: self.path.clone(),
+                column: column.to_owned(),
             })?;
         let rows = self.rows.iter().enumerate();
         rows.map(|(row, record)| {

@@ -181,5 +181,8 @@ fn the_first_scenario_is_number_1_or_else_the_lowest() {
     let assumptions = assumptions.with_scenario(9).unwrap();
     assert_eq!(assumptions.scenario(), 9);
     let error = assumptions.with_scenario(1).unwrap_err().to_string();
-    assert_eq!(error, "no scenario 1, expected one of [9, 7, 4]");
+    assert_eq!(
+        error,
+        "scenario 1 is not in the table of normal draws, expected one of [9, 7, 4]"
+    );
 }

@@ -60,8 +60,8 @@ fn the_projection_names_the_line_of_a_point_that_the_tables_do_not_cover() {
     );
     assert_eq!(
         project("7,A,50,M,9999,1,500000,0,500000,0"),
-        "points.csv: line 3: point 7 is projected over 119989 months, but the tables end after 1801 \
-         (the last normal draw)"
+        "points.csv: line 3, column \"policy_term\": found 9999, which makes 119989 months for point 7, \
+         expected at most 1801, where the tables end (the last normal draw)"
     );
 }
 
@@ -150,7 +150,12 @@ fn wrong_tables_are_refused() {
             "1.1,",
             "line 2, column \"load_prem_rate\": found 1.1, expected a number from 0 to 1",
         ),
-        (products, "is_wl", "wl", "line 1: no column \"is_wl\""),
+        (
+            products,
+            "is_wl",
+            "wl",
+            "line 1: no column \"is_wl\", expected it in the header",
+        ),
         (
             mortality,
             "\n20,",
@@ -193,8 +198,18 @@ fn wrong_tables_are_refused() {
             ",2,",
             "line 1: column \"2\" appears more than once",
         ),
-        (mortality, ",3,", ",7,", "line 1: no column \"3\""),
-        (mortality, "age,0", "age,year", "line 1: no column \"0\""),
+        (
+            mortality,
+            ",3,",
+            ",7,",
+            "line 1: no column \"3\", expected it in the header",
+        ),
+        (
+            mortality,
+            "age,0",
+            "age,year",
+            "line 1: no column \"0\", expected it in the header",
+        ),
         (
             charges,
             "\n3,",

@@ -108,16 +108,16 @@ fn a_projection_beyond_the_tables_is_refused() {
             ],
             shipped()
         ),
-        "portfolio: row 1: point 2 is projected over 1802 months, but the tables end after 1801 \
-         (the last normal draw)"
+        "portfolio: row 1, column \"policy_term\": found 150, which makes 1802 months for point 2, \
+         expected at most 1801, where the tables end (the last normal draw)"
     );
     let mut tables = shipped().tables().clone();
     tables.spot_rates.truncate(10);
     let short = Assumptions::new(tables, Default::default()).unwrap();
     assert_eq!(
         both_refuse(&[POINT], &short),
-        "portfolio: row 0: point 1 is projected over 121 months, but the tables end after 120 \
-         (the last spot rate)"
+        "portfolio: row 0, column \"policy_term\": found 10, which makes 121 months for point 1, \
+         expected at most 120, where the tables end (the last spot rate)"
     );
 }
 
@@ -130,8 +130,8 @@ fn extreme_integers_do_not_overflow() {
     };
     assert_eq!(
         both_refuse(&[endless], shipped()),
-        "portfolio: row 0: point 1 is projected over 25769804305 months, but the tables end after \
-         1801 (the last normal draw)"
+        "portfolio: row 0, column \"policy_term\": found 2147483647, which makes 25769804305 months for point 1, \
+         expected at most 1801, where the tables end (the last normal draw)"
     );
     let ancient = Point {
         spec: "C",

@@ -89,7 +89,7 @@ fn a_file_that_was_cut_short_is_refused() {
     }
     assert_eq!(
         refusal(read(whole.trim_end())),
-        "points.csv: line 3 has no line break at its end, the file may have been cut short"
+        "points.csv: line 3 has no line break at its end: the file may have been cut short, expected a line break after every line"
     );
 }
 
@@ -109,7 +109,7 @@ fn columns_must_be_there_once() {
     let renamed = HEADER.replace("premium_pp", "premium");
     assert_eq!(
         refusal(read(format!("{renamed}\n{FIRST}\n"))),
-        "points.csv: line 1: no column \"premium_pp\""
+        "points.csv: line 1: no column \"premium_pp\", expected it in the header"
     );
     let repeated = HEADER.replace("sex", "premium_pp");
     assert_eq!(
