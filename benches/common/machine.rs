@@ -74,3 +74,58 @@ pub(crate) fn describe(quick: bool) -> String {
         if load.is_empty() { "unknown" } else { load },
     )
 }
+
+/// Sees how much of the cores other programs use. Knows nothing on systems other than Linux.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Others {
+    began: Instant,
+    busy: Option<f64>,
+    own: Duration,
+}
+
+impl Others {
+    pub(crate) fn watch() -> Self {
+        Self {
+            began: Instant::now(),
+            busy: busy_seconds(),
+            own: cpu_time::ProcessTime::now().as_duration(),
+        }
+    }
+
+    /// The share of all cores since [`watch`](Self::watch) that was not idle and not ours. The system counts in hundredths of a second.
+    pub(crate) fn share(&self) -> Option<f64> {
+        let now = Self::watch();
+        let others = now.busy? - self.busy? - (now.own - self.own).as_secs_f64();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Some((others / (now.began - self.began).as_secs_f64() / cores as f64).max(0.0))
+    }
+
+    /// Waits until other programs leave 95 % of the cores, for as long as `patience` lasts, from which it takes what it used.
+    pub(crate) fn wait(patience: &mut Duration) {
+        const LOOK: Duration = Duration::from_millis(200);
+        while *patience > LOOK {
+            let watch = Self::watch();
+            std::thread::sleep(LOOK);
+            *patience -= LOOK;
+            if watch.share().is_none_or(|share| share < 0.05) {
+                break;
+            }
+        }
+    }
+}
+
+/// Seconds that all cores together have not been idle, time taken by other machines on the same host included.
+fn busy_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<f64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    let idle = ticks.get(3)? + ticks.get(4)?;
+    Some((ticks.iter().sum::<f64>() - idle) / 100.0)
+}

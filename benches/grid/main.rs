@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use common::machine;
+use common::machine::{self, Others};
 use common::stats::{Random, median, percentile};
 use common::work::{Chain, Light, Link, Plain, Shape, Work, numbers, steps_for};
 use contenders::{Answer, Before, Contender, Operation, Peers, Plan};
@@ -66,6 +66,9 @@ struct Options {
     /// Seconds per cell and pass, where the least number of rounds does not take longer
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
+    /// Seconds to spend, in all, on waiting until other programs leave the cores alone, and on measuring disturbed cells again
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    patience: f64,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -208,6 +211,8 @@ struct Measured {
     before: Before,
     samples: Vec<(Contender, Vec<f64>)>,
     rounds: usize,
+    /// The share of the cores that other programs used meanwhile.
+    others: Option<f64>,
 }
 
 impl Measured {
@@ -239,6 +244,9 @@ impl Measured {
     }
 }
 
+/// Other programs' share of the cores above which a cell is marked.
+const DISTURBED: f64 = 0.05;
+
 /// Measures cells.
 struct Grid {
     options: Options,
@@ -248,6 +256,8 @@ struct Grid {
     /// Steps of a chain per cost class.
     steps: Vec<(f64, f64)>,
     random: Random,
+    /// What is left of it.
+    patience: Duration,
 }
 
 impl Grid {
@@ -268,6 +278,7 @@ impl Grid {
             clock: machine::clock_cost(),
             steps: steps.to_vec(),
             random: Random::new(1),
+            patience: Duration::from_secs_f64(options.patience),
             options,
         }
     }
@@ -277,8 +288,22 @@ impl Grid {
         shape.links(len, steps.map_or(1.0, |(_, steps)| *steps))
     }
 
-    /// Measures a cell for `seconds`, unless the least number of rounds takes longer.
+    /// Measures a cell; again, as long as there is patience, where other programs disturbed it.
     fn measure(&mut self, cell: Cell, before: Before, seconds: f64, least: usize) -> Measured {
+        loop {
+            Others::wait(&mut self.patience);
+            let began = Instant::now();
+            let measured = self.measure_now(cell, before, seconds, least);
+            let is_disturbed = measured.others.is_some_and(|share| share > DISTURBED);
+            if !is_disturbed || self.patience.is_zero() {
+                return measured;
+            }
+            self.patience = self.patience.saturating_sub(began.elapsed());
+        }
+    }
+
+    /// Measures a cell for `seconds`, unless the least number of rounds takes longer.
+    fn measure_now(&mut self, cell: Cell, before: Before, seconds: f64, least: usize) -> Measured {
         match cell.kind {
             Kind::Light => {
                 self.measure_items::<Light>(cell, before, &numbers(cell.len), None, seconds, least)
@@ -374,6 +399,7 @@ impl Grid {
         } else {
             least
         };
+        let others = Others::watch();
         let began = Instant::now();
         let mut rounds = 0;
         while rounds < least || (rounds < 3_000 && began.elapsed().as_secs_f64() < seconds) {
@@ -388,6 +414,7 @@ impl Grid {
             before,
             samples,
             rounds,
+            others: others.share(),
         }
     }
 
