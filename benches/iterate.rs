@@ -20,7 +20,7 @@ use clap::Parser;
 use rayon::prelude::*;
 use scipar::{Chunking, Timer, par_map_into_chunked};
 
-use common::machine;
+use common::machine::{self, Others};
 use common::stats::{Random, median};
 use common::work::chain;
 
@@ -42,6 +42,9 @@ struct Options {
     /// Pause before a region in the second table
     #[arg(long, value_name = "MS", default_value_t = 10)]
     pause_ms: u64,
+    /// Seconds to spend, in all, on waiting until other programs leave the cores alone
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    patience: f64,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -151,12 +154,21 @@ fn calibrate(region_ns: f64) -> u32 {
 }
 
 /// A table of all regions; `blocks` turns of each contender.
-fn table(total: usize, blocks: usize, pause: Duration, workers: usize, random: &mut Random) {
+fn table(
+    total: usize,
+    blocks: usize,
+    pause: Duration,
+    workers: usize,
+    random: &mut Random,
+    patience: &mut Duration,
+) {
     println!(
         "{:<10} {:<20} {:>11} {:>9} {:>12} {:>10} {:>9}",
         "region", "contender", "us / step", "speed-up", "us CPU / step", "CPU / work", "/ rayon"
     );
     for region_us in REGIONS_US {
+        Others::wait(patience);
+        let others = Others::watch();
         let chain = calibrate(1e3 * region_us);
         let mut solvers: Vec<Solver> = Contender::ALL.into_iter().map(Solver::new).collect();
         for _ in 0..blocks {
@@ -185,6 +197,7 @@ fn table(total: usize, blocks: usize, pause: Duration, workers: usize, random: &
                 rayon / wall,
             );
         }
+        println!("{}", others.note());
     }
 }
 
@@ -200,6 +213,7 @@ fn main() {
     let workers = machine::workers();
     let blocks = if options.test { 2 } else { 20 };
     let mut random = Random::new(3);
+    let mut patience = Duration::from_secs_f64(options.patience);
     println!("{}", machine::describe(options.test));
     println!(
         "\nMedian over {blocks} blocks of the time per step; speed-up over serial; CPU time of the process per step, and over the serial time of a step\n\
@@ -207,9 +221,23 @@ fn main() {
     );
     let steps = options.steps / share;
     println!("== {steps} steps back to back\n");
-    table(steps, blocks, Duration::ZERO, workers, &mut random);
+    table(
+        steps,
+        blocks,
+        Duration::ZERO,
+        workers,
+        &mut random,
+        &mut patience,
+    );
     let steps = (options.paused_steps / share).max(2);
     let pause = Duration::from_millis(options.pause_ms);
     println!("\n== {steps} steps with a sleep of {pause:?} before each\n");
-    table(steps, blocks.min(steps), pause, workers, &mut random);
+    table(
+        steps,
+        blocks.min(steps),
+        pause,
+        workers,
+        &mut random,
+        &mut patience,
+    );
 }

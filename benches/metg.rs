@@ -20,13 +20,13 @@ mod common;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rayon::prelude::*;
 use scipar::{Chunking, par_for_each_chunked};
 
-use common::machine;
+use common::machine::{self, Others};
 use common::stats::{Random, median};
 use common::work::{chain, steps_for};
 
@@ -45,6 +45,9 @@ struct Options {
     /// Total work in milliseconds; may be given several times
     #[arg(long, value_name = "MS", default_values_t = [2.0, 20.0])]
     work_ms: Vec<f64>,
+    /// Seconds to spend, in all, on waiting until other programs leave the cores alone
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    patience: f64,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -250,7 +253,10 @@ fn main() {
     println!(
         "\nMETG(p) in nanoseconds per task: smaller is better. `<`: still above p at the finest granularity. `/ rayon`: METG(50 %) over that of\nrayon with `max_len(1)` (target for ours with size(1) against that, and for auto against plain rayon: at most 1/3).\n"
     );
+    let mut patience = Duration::from_secs_f64(options.patience);
     for work_ms in &options.work_ms {
+        Others::wait(&mut patience);
+        let others = Others::watch();
         let steps = (work_ms * 1e6 / 3.0) as u32;
         let capacity = machine::capacity(
             workers,
@@ -291,6 +297,6 @@ fn main() {
                 own / value(Contender::RayonOne, 0.5),
             );
         }
-        println!();
+        println!("{}\n", others.note());
     }
 }

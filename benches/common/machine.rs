@@ -100,6 +100,16 @@ impl Others {
         Some((others / (now.began - self.began).as_secs_f64() / cores as f64).max(0.0))
     }
 
+    /// A line to print under a table.
+    pub(crate) fn note(&self) -> String {
+        self.share().map_or(String::new(), |share| {
+            format!(
+                "Other programs used {:.0} % of the cores meanwhile.",
+                100.0 * share
+            )
+        })
+    }
+
     /// Waits until other programs leave 95 % of the cores, for as long as `patience` lasts, from which it takes what it used.
     pub(crate) fn wait(patience: &mut Duration) {
         const LOOK: Duration = Duration::from_millis(200);
