@@ -20,7 +20,7 @@ use clap::Parser;
 use rayon::prelude::*;
 use scipar::{Chunking, Timer, par_map_into_chunked};
 
-use common::machine::{self, Others};
+use common::machine;
 use common::stats::{Random, median};
 use common::work::chain;
 
@@ -163,23 +163,32 @@ fn table(
     patience: &mut Duration,
 ) {
     println!(
-        "{:<10} {:<20} {:>11} {:>9} {:>12} {:>10} {:>9}",
-        "region", "contender", "us / step", "speed-up", "us CPU / step", "CPU / work", "/ rayon"
+        "{:<10} {:<20} {:>11} {:>9} {:>12} {:>10} {:>9} {:>7}",
+        "region",
+        "contender",
+        "us / step",
+        "speed-up",
+        "us CPU / step",
+        "/ serial",
+        "/ rayon",
+        "others"
     );
     for region_us in REGIONS_US {
-        Others::wait(patience);
-        let others = Others::watch();
         let chain = calibrate(1e3 * region_us);
-        let mut solvers: Vec<Solver> = Contender::ALL.into_iter().map(Solver::new).collect();
-        for _ in 0..blocks {
-            random.shuffle(&mut solvers);
-            for solver in &mut solvers {
-                solver.advance((total / blocks).max(1), chain, pause, workers);
+        let (mut solvers, others) = machine::in_quiet(patience, || {
+            let mut solvers: Vec<Solver> = Contender::ALL.into_iter().map(Solver::new).collect();
+            for _ in 0..blocks {
+                random.shuffle(&mut solvers);
+                for solver in &mut solvers {
+                    solver.advance((total / blocks).max(1), chain, pause, workers);
+                }
             }
-        }
+            solvers
+        });
         solvers.sort_by_key(|solver| solver.who as usize);
         let steps = (blocks * (total / blocks).max(1)) as f64;
         let serial = median(&solvers[0].wall);
+        let serial_cpu = solvers[0].cpu.as_nanos() as f64 / steps;
         let rayons = solvers[2..].iter().map(|s| median(&s.wall));
         let rayon = rayons.fold(f64::INFINITY, f64::min);
         for solver in &solvers {
@@ -187,17 +196,17 @@ fn table(
             let wall = median(&solver.wall);
             let cpu = solver.cpu.as_nanos() as f64 / steps;
             println!(
-                "{:<10} {:<20} {:>11.1} {:>9.2} {:>12.1} {:>10.2} {:>9.2}",
+                "{:<10} {:<20} {:>11.1} {:>9.2} {:>12.1} {:>10.2} {:>9.2} {:>7}",
                 format!("{region_us} us"),
                 solver.who.name(),
                 wall / 1e3,
                 serial / wall,
                 cpu / 1e3,
-                cpu / serial,
+                cpu / serial_cpu,
                 rayon / wall,
+                machine::mark(others),
             );
         }
-        println!("{}", others.note());
     }
 }
 
@@ -216,8 +225,8 @@ fn main() {
     let mut patience = Duration::from_secs_f64(options.patience);
     println!("{}", machine::describe(options.test));
     println!(
-        "\nMedian over {blocks} blocks of the time per step; speed-up over serial; CPU time of the process per step, and over the serial time of a step\n\
-         (1 = nothing burned); speed-up over the faster of the two rayons. States are compared at the end.\n"
+        "\nMedian over {blocks} blocks of the time per step; speed-up over serial; CPU time of the process per step, and over that of the serial loop\n\
+         (1: nothing burned); speed-up over the faster of the two rayons; the share of the cores that other programs used, where it matters. States are compared at the end.\n"
     );
     let steps = options.steps / share;
     println!("== {steps} steps back to back\n");

@@ -26,7 +26,7 @@ use clap::Parser;
 use rayon::prelude::*;
 use scipar::{Chunking, par_for_each_chunked};
 
-use common::machine::{self, Others};
+use common::machine::{self, DISTURBED};
 use common::stats::{Random, median};
 use common::work::{chain, steps_for};
 
@@ -154,7 +154,15 @@ impl Curve {
     }
 }
 
-fn sweep(options: &Options, work_ns: f64, workers: usize, capacity: f64) -> Vec<Curve> {
+/// The curves, and other programs' share of the cores at each granularity.
+fn sweep(
+    options: &Options,
+    work_ns: f64,
+    workers: usize,
+    capacity: f64,
+    patience: &mut Duration,
+) -> (Vec<Curve>, Vec<f64>) {
+    let mut disturbed = Vec::new();
     let rounds = match (options.test, options.quick) {
         (true, _) => 1,
         (_, true) => 9,
@@ -196,19 +204,23 @@ fn sweep(options: &Options, work_ns: f64, workers: usize, capacity: f64) -> Vec<
         let task = |index: usize| {
             black_box(chain(index as f64, steps));
         };
-        for round in 0..=rounds {
-            random.shuffle(&mut times);
-            for (i, times) in &mut times {
-                // Each contender once before, so that the one before it has left.
-                curves[*i].who.run(black_box(tasks), workers, task);
-                let began = Instant::now();
-                curves[*i].who.run(black_box(tasks), workers, task);
-                // The first round is warm-up.
-                if round > 0 {
-                    times.push(began.elapsed().as_nanos() as f64);
+        let (_, others) = machine::in_quiet(patience, || {
+            times.iter_mut().for_each(|(_, times)| times.clear());
+            for round in 0..=rounds {
+                random.shuffle(&mut times);
+                for (i, times) in &mut times {
+                    // Each contender once before, so that the one before it has left.
+                    curves[*i].who.run(black_box(tasks), workers, task);
+                    let began = Instant::now();
+                    curves[*i].who.run(black_box(tasks), workers, task);
+                    // The first round is warm-up.
+                    if round > 0 {
+                        times.push(began.elapsed().as_nanos() as f64);
+                    }
                 }
             }
-        }
+        });
+        disturbed.push(others.unwrap_or(0.0));
         let serial = times
             .iter()
             .find(|(i, _)| curves[*i].who == Contender::Serial)
@@ -222,7 +234,7 @@ fn sweep(options: &Options, work_ns: f64, workers: usize, capacity: f64) -> Vec<
             break;
         }
     }
-    curves.into()
+    (curves.into(), disturbed)
 }
 
 fn print_curves(curves: &[Curve]) {
@@ -255,8 +267,6 @@ fn main() {
     );
     let mut patience = Duration::from_secs_f64(options.patience);
     for work_ms in &options.work_ms {
-        Others::wait(&mut patience);
-        let others = Others::watch();
         let steps = (work_ms * 1e6 / 3.0) as u32;
         let capacity = machine::capacity(
             workers,
@@ -266,7 +276,7 @@ fn main() {
                 steps.max(3_000_000)
             },
         );
-        let curves = sweep(&options, work_ms * 1e6, workers, capacity);
+        let (curves, disturbed) = sweep(&options, work_ms * 1e6, workers, capacity, &mut patience);
         println!("== {work_ms} ms of work, {workers} workers, peak C = {capacity:.2}\n");
         if options.curves {
             print_curves(&curves);
@@ -297,6 +307,13 @@ fn main() {
                 own / value(Contender::RayonOne, 0.5),
             );
         }
-        println!("{}\n", others.note());
+        let disturbed = disturbed
+            .iter()
+            .filter(|share| **share >= DISTURBED)
+            .count();
+        println!(
+            "{disturbed} of {} granularities were disturbed by other programs.\n",
+            curves[0].points.len()
+        );
     }
 }

@@ -16,7 +16,7 @@ use clap::Parser;
 use rayon::prelude::*;
 use scipar::{Chunking, par_map_chunked};
 
-use common::machine::{self, Others};
+use common::machine;
 use common::stats::{Random, median};
 use common::work::{Light, Work, numbers};
 
@@ -108,6 +108,28 @@ fn time(lasting: Duration, call: impl Fn() -> Vec<f64>) -> f64 {
     }
 }
 
+/// The median time per call of each contender.
+fn measure(items: &[f64], options: &Options, random: &mut Random) -> [f64; 4] {
+    let lasting = lasting(options);
+    let mut samples = Contender::ALL.map(|who| (who, Vec::new()));
+    for (who, _) in &samples {
+        who.block(items, 10 * lasting);
+    }
+    for _ in 0..options.rounds {
+        random.shuffle(&mut samples);
+        for (who, times) in &mut samples {
+            times.push(who.block(items, lasting));
+        }
+    }
+    samples.sort_by_key(|(who, _)| *who as usize);
+    samples.map(|(_, times)| median(&times))
+}
+
+/// How long a block lasts at least.
+fn lasting(options: &Options) -> Duration {
+    Duration::from_micros(if options.test { 10 } else { 200 })
+}
+
 fn main() {
     let mut options = Options::parse();
     // `cargo test --all-targets` builds without optimisation and is no measurement.
@@ -115,7 +137,7 @@ fn main() {
     if options.test {
         options.rounds = 3;
     }
-    let lasting = Duration::from_micros(if options.test { 10 } else { 200 });
+    let lasting = lasting(&options);
     println!("{}", machine::describe(options.test));
     println!(
         "\nNanoseconds per call (median of {} blocks of {lasting:?} and more); `+`: more than the iterator. Items take about 1 ns each.\n",
@@ -128,35 +150,29 @@ fn main() {
     println!();
 
     let mut random = Random::new(7);
-    Others::wait(&mut Duration::from_secs_f64(options.patience));
-    let others = Others::watch();
+    let mut patience = Duration::from_secs_f64(options.patience);
     let columns = [1, 16, 100].map(|len| {
         let items = numbers(len);
         let expected = Contender::Iterator.answer(&items);
-        let mut samples = Contender::ALL.map(|who| (who, Vec::new()));
-        for (who, _) in &samples {
-            assert_eq!(who.answer(&items), expected, "{}", who.name());
-            who.block(&items, 10 * lasting);
+        let (medians, others) =
+            machine::in_quiet(&mut patience, || measure(&items, &options, &mut random));
+        for (who, answer) in Contender::ALL.map(|who| (who, who.answer(&items))) {
+            assert_eq!(answer, expected, "{}", who.name());
         }
-        for _ in 0..options.rounds {
-            random.shuffle(&mut samples);
-            for (who, times) in &mut samples {
-                times.push(who.block(&items, lasting));
-            }
-        }
-        Contender::ALL.map(|who| {
-            let times = samples.iter().find(|(other, _)| *other == who);
-            times.map_or(f64::NAN, |(_, times)| median(times))
-        })
+        (medians, others)
     });
-    let others = others.note();
     for (row, who) in Contender::ALL.into_iter().enumerate() {
         print!("{:<20}", who.name());
         for column in &columns {
-            let more = column[row] - column[0];
-            print!(" {:>10.1} {more:>+9.1}", column[row]);
+            let (time, serial) = (column.0[row], column.0[0]);
+            print!(" {time:>10.1} {:>+9.1}", time - serial);
         }
         println!();
     }
-    println!("\nPromise: auto costs at most 200 ns, or 5 %, more than the loop. {others}");
+    print!("{:<20}", "other programs used");
+    for (_, others) in &columns {
+        let share = others.map_or("?".to_owned(), |share| format!("{:.0} %", 100.0 * share));
+        print!(" {share:>10} {:>9}", "");
+    }
+    println!("\n\nPromise: auto costs at most 200 ns, or 5 %, more than the loop.");
 }

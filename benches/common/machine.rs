@@ -109,18 +109,42 @@ impl Others {
             )
         })
     }
+}
 
-    /// Waits until other programs leave 95 % of the cores, for as long as `patience` lasts, from which it takes what it used.
-    pub(crate) fn wait(patience: &mut Duration) {
-        const LOOK: Duration = Duration::from_millis(200);
+/// Other programs' share of the cores above which a measurement is disturbed.
+pub(crate) const DISTURBED: f64 = 0.05;
+
+/// Waits until other programs leave the cores alone, measures, and measures again if they came back meanwhile: all
+/// this for as long as `patience` lasts, from which it takes what it used. The second result is the other programs' share of the cores.
+pub(crate) fn in_quiet<R>(
+    patience: &mut Duration,
+    mut measure: impl FnMut() -> R,
+) -> (R, Option<f64>) {
+    const LOOK: Duration = Duration::from_millis(200);
+    loop {
         while *patience > LOOK {
-            let watch = Self::watch();
+            let others = Others::watch();
             std::thread::sleep(LOOK);
             *patience -= LOOK;
-            if watch.share().is_none_or(|share| share < 0.05) {
+            if others.share().is_none_or(|share| share < DISTURBED) {
                 break;
             }
         }
+        let others = Others::watch();
+        let result = measure();
+        let share = others.share();
+        if patience.is_zero() || share.is_none_or(|share| share < DISTURBED) {
+            return (result, share);
+        }
+        *patience = patience.saturating_sub(others.began.elapsed().max(LOOK));
+    }
+}
+
+/// The other programs' share as a mark at the end of a line: nothing where it does not matter.
+pub(crate) fn mark(share: Option<f64>) -> String {
+    match share {
+        Some(share) if share >= DISTURBED => format!("{:.0} %", 100.0 * share),
+        _ => String::new(),
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use common::machine::{self, Others};
+use common::machine;
 use common::stats::{Random, median, percentile};
 use common::work::{Chain, Light, Link, Plain, Shape, Work, numbers, steps_for};
 use contenders::{Answer, Before, Contender, Operation, Peers, Plan};
@@ -244,9 +244,6 @@ impl Measured {
     }
 }
 
-/// Other programs' share of the cores above which a cell is marked.
-const DISTURBED: f64 = 0.05;
-
 /// Measures cells.
 struct Grid {
     options: Options,
@@ -290,19 +287,15 @@ impl Grid {
 
     /// Measures a cell; again, as long as there is patience, where other programs disturbed it.
     fn measure(&mut self, cell: Cell, before: Before, seconds: f64, least: usize) -> Measured {
-        loop {
-            Others::wait(&mut self.patience);
-            let began = Instant::now();
-            let measured = self.measure_now(cell, before, seconds, least);
-            let is_disturbed = measured.others.is_some_and(|share| share > DISTURBED);
-            if !is_disturbed || self.patience.is_zero() {
-                return measured;
-            }
-            self.patience = self.patience.saturating_sub(began.elapsed());
-        }
+        let mut patience = self.patience;
+        let (mut measured, others) = machine::in_quiet(&mut patience, || {
+            self.measure_now(cell, before, seconds, least)
+        });
+        self.patience = patience;
+        measured.others = others;
+        measured
     }
 
-    /// Measures a cell for `seconds`, unless the least number of rounds takes longer.
     fn measure_now(&mut self, cell: Cell, before: Before, seconds: f64, least: usize) -> Measured {
         match cell.kind {
             Kind::Light => {
@@ -399,7 +392,6 @@ impl Grid {
         } else {
             least
         };
-        let others = Others::watch();
         let began = Instant::now();
         let mut rounds = 0;
         while rounds < least || (rounds < 3_000 && began.elapsed().as_secs_f64() < seconds) {
@@ -414,7 +406,7 @@ impl Grid {
             before,
             samples,
             rounds,
-            others: others.share(),
+            others: None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! Tables.
 
-use crate::common::machine;
+use crate::common::machine::{self, DISTURBED};
 use crate::common::stats::geometric_mean;
 use crate::contenders::{Before, Contender};
-use crate::{Cell, DISTURBED, Grid, Measured};
+use crate::{Cell, Grid, Measured};
 
 /// The least that any cell may have against its best, and below which it is measured again.
 pub(crate) const NO_CELL_UNDER: f64 = 0.9;
@@ -66,10 +66,7 @@ pub(crate) fn line(grid: &Grid, first: &Measured, again: Option<&Measured>) {
         None => print!(" {:>6}", ""),
     }
     let last = again.unwrap_or(first);
-    match last.others {
-        Some(share) if share > DISTURBED => println!(" {:>5.0} %", 100.0 * share),
-        _ => println!(),
-    }
+    println!(" {:>7}", machine::mark(last.others));
 }
 
 type Pair = (Measured, Option<Measured>);
@@ -188,7 +185,7 @@ fn worst(all: &[Pair]) {
     }
     let disturbed = all
         .iter()
-        .filter(|pair| latest(pair).others.is_some_and(|share| share > DISTURBED))
+        .filter(|pair| latest(pair).others.is_some_and(|share| share >= DISTURBED))
         .count();
     let under = all
         .iter()
