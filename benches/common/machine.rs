@@ -92,22 +92,14 @@ impl Others {
         }
     }
 
-    /// The share of all cores since [`watch`](Self::watch) that was not idle and not ours. The system counts in hundredths of a second.
+    /// The share of all cores since [`watch`](Self::watch) that was not idle and not ours. Unknown for short
+    /// spans, as the system counts in hundredths of a second.
     pub(crate) fn share(&self) -> Option<f64> {
         let now = Self::watch();
+        let span = (now.began - self.began).as_secs_f64();
         let others = now.busy? - self.busy? - (now.own - self.own).as_secs_f64();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Some((others / (now.began - self.began).as_secs_f64() / cores as f64).max(0.0))
-    }
-
-    /// A line to print under a table.
-    pub(crate) fn note(&self) -> String {
-        self.share().map_or(String::new(), |share| {
-            format!(
-                "Other programs used {:.0} % of the cores meanwhile.",
-                100.0 * share
-            )
-        })
+        (span > 0.1).then(|| (others / span / cores as f64).clamp(0.0, 1.0))
     }
 }
 
