@@ -66,6 +66,9 @@ struct Options {
     /// Seconds per cell and pass, where the least number of rounds does not take longer
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
+    /// Seconds to spend, in all, on waiting until other programs leave the cores alone, and on measuring disturbed cells again
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    patience: f64,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -208,6 +211,8 @@ struct Measured {
     before: Before,
     samples: Vec<(Contender, Vec<f64>)>,
     rounds: usize,
+    /// The share of the cores that other programs used meanwhile.
+    others: Option<f64>,
 }
 
 impl Measured {
@@ -248,6 +253,8 @@ struct Grid {
     /// Steps of a chain per cost class.
     steps: Vec<(f64, f64)>,
     random: Random,
+    /// What is left of it.
+    patience: Duration,
 }
 
 impl Grid {
@@ -268,6 +275,7 @@ impl Grid {
             clock: machine::clock_cost(),
             steps: steps.to_vec(),
             random: Random::new(1),
+            patience: Duration::from_secs_f64(options.patience),
             options,
         }
     }
@@ -277,8 +285,18 @@ impl Grid {
         shape.links(len, steps.map_or(1.0, |(_, steps)| *steps))
     }
 
-    /// Measures a cell for `seconds`, unless the least number of rounds takes longer.
+    /// Measures a cell; again, as long as there is patience, where other programs disturbed it.
     fn measure(&mut self, cell: Cell, before: Before, seconds: f64, least: usize) -> Measured {
+        let mut patience = self.patience;
+        let (mut measured, others) = machine::in_quiet(&mut patience, || {
+            self.measure_now(cell, before, seconds, least)
+        });
+        self.patience = patience;
+        measured.others = others;
+        measured
+    }
+
+    fn measure_now(&mut self, cell: Cell, before: Before, seconds: f64, least: usize) -> Measured {
         match cell.kind {
             Kind::Light => {
                 self.measure_items::<Light>(cell, before, &numbers(cell.len), None, seconds, least)
@@ -330,7 +348,7 @@ impl Grid {
             batch: 1,
             clock: self.clock,
         };
-        let mut one = |grid: &mut Self, who, plan: &Plan, out: &mut Vec<f64>, is_checked: bool| {
+        let one = |grid: &mut Self, who, plan: &Plan, out: &mut Vec<f64>, is_checked: bool| {
             let answer = grid.time::<W>(who, operation, items, companion, plan, out);
             assert!(
                 !is_checked || answer.is_some_and(|answer| answer.agrees(&expected)),
@@ -388,6 +406,7 @@ impl Grid {
             before,
             samples,
             rounds,
+            others: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tables.
 
-use crate::common::machine;
+use crate::common::machine::{self, DISTURBED};
 use crate::common::stats::geometric_mean;
 use crate::contenders::{Before, Contender};
 use crate::{Cell, Grid, Measured};
@@ -19,7 +19,9 @@ pub(crate) fn heading(grid: &Grid) {
     println!("{}", machine::describe(grid.options.test));
     println!(
         "\nEach line is a cell: shape, cost per item x items; the median serial time in microseconds; the speed-up of each contender over it\n\
-         (above 1: faster than serial); the best of the others; ours against that best. A cell under {NO_CELL_UNDER} is measured again with twice the rounds."
+         (above 1: faster than serial); the best of the others; ours against that best. A cell under {NO_CELL_UNDER} is measured again with twice the rounds.\n\
+         `others` is the share of the cores that other programs used meanwhile, where it is over {:.0} %: such a line means little.",
+        100.0 * DISTURBED
     );
     if grid.options.cold {
         println!(
@@ -34,7 +36,10 @@ pub(crate) fn pass(grid: &Grid, before: Before) {
     for who in grid.contenders.iter().skip(1) {
         print!(" {:>9}", who.name());
     }
-    println!("  {:>9} {:>6} {:>6}", "best", "/ best", "again");
+    println!(
+        "  {:>9} {:>6} {:>6} {:>7}",
+        "best", "/ best", "again", "others"
+    );
 }
 
 fn title(before: Before) -> String {
@@ -56,10 +61,12 @@ pub(crate) fn line(grid: &Grid, first: &Measured, again: Option<&Measured>) {
         first.best().0.name(),
         first.against_best()
     );
-    if let Some(again) = again {
-        print!(" {:>6.2}", again.against_best());
+    match again {
+        Some(again) => print!(" {:>6.2}", again.against_best()),
+        None => print!(" {:>6}", ""),
     }
-    println!();
+    let last = again.unwrap_or(first);
+    println!(" {:>7}", machine::mark(last.others));
 }
 
 type Pair = (Measured, Option<Measured>);
@@ -176,12 +183,16 @@ fn worst(all: &[Pair]) {
             last.against_best(),
         );
     }
+    let disturbed = all
+        .iter()
+        .filter(|pair| latest(pair).others.is_some_and(|share| share >= DISTURBED))
+        .count();
     let under = all
         .iter()
         .filter(|pair| latest(pair).against_best() < NO_CELL_UNDER)
         .count();
     println!(
-        "{under} of {} cells are under {NO_CELL_UNDER:.2} after the repeat.",
+        "{under} of {} cells are under {NO_CELL_UNDER:.2} after the repeat; {disturbed} were disturbed by other programs.",
         all.len()
     );
 }
