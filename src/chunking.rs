@@ -38,40 +38,60 @@ use std::ops::Range;
 #[doc(alias = "schedule")]
 #[doc(alias = "batch_size")]
 #[doc(alias = "array_split")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Chunking {
-    kind: Kind,
-    min_len: NonZeroUsize,
+    /// The size or the count; 1 for the kinds without a number.
+    number: usize,
+    /// The kind in the lowest two bits, the minimum length above them. Two words in all, so that a chunking
+    /// travels in registers: it is handed down on the way to loops of a few nanoseconds.
+    kind_and_min: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Auto,
-    Size(NonZeroUsize),
-    Count(NonZeroUsize),
-    Serial,
+    Auto = 0,
+    Size = 1,
+    Count = 2,
+    Serial = 3,
 }
+
+/// The largest minimum length that can be kept; no data is longer.
+const LONGEST_MIN: usize = usize::MAX >> 2;
 
 #[track_caller]
-const fn nonzero(n: usize, what: &str) -> NonZeroUsize {
-    match NonZeroUsize::new(n) {
-        Some(n) => n,
-        None => panic!("{}", what),
+const fn nonzero(n: usize, what: &str) -> usize {
+    if n == 0 {
+        panic!("{}", what);
     }
+    n
 }
 
 impl Chunking {
-    const fn new(kind: Kind) -> Self {
+    const fn new(kind: Kind, number: usize) -> Self {
         Self {
-            kind,
-            min_len: NonZeroUsize::MIN,
+            number,
+            kind_and_min: kind as usize | 1 << 2,
         }
+    }
+
+    const fn kind(self) -> Kind {
+        match self.kind_and_min & 3 {
+            0 => Kind::Auto,
+            1 => Kind::Size,
+            2 => Kind::Count,
+            _ => Kind::Serial,
+        }
+    }
+
+    /// The minimum length, at least 1.
+    const fn min(self) -> usize {
+        self.kind_and_min >> 2
     }
 
     /// Chunks chosen by the schedule while the work runs.
     #[must_use]
     pub const fn auto() -> Self {
-        Self::new(Kind::Auto)
+        Self::new(Kind::Auto, 1)
     }
 
     /// Chunks of `len` items; the last one may be shorter.
@@ -83,7 +103,7 @@ impl Chunking {
     #[track_caller]
     #[doc(alias = "chunks")]
     pub const fn size(len: usize) -> Self {
-        Self::new(Kind::Size(nonzero(len, "a chunk has at least one item")))
+        Self::new(Kind::Size, nonzero(len, "a chunk has at least one item"))
     }
 
     /// `num_chunks` chunks whose lengths differ by at most one, the longer ones first.
@@ -98,17 +118,17 @@ impl Chunking {
     #[track_caller]
     #[doc(alias = "static")]
     pub const fn count(num_chunks: usize) -> Self {
-        Self::new(Kind::Count(nonzero(
-            num_chunks,
-            "there is at least one chunk",
-        )))
+        Self::new(
+            Kind::Count,
+            nonzero(num_chunks, "there is at least one chunk"),
+        )
     }
 
     /// One chunk, on the caller's thread; no pool is touched.
     #[must_use]
     #[doc(alias = "sequential")]
     pub const fn serial() -> Self {
-        Self::new(Kind::Serial)
+        Self::new(Kind::Serial, 1)
     }
 
     /// Makes every chunk at least `len` items long, as far as there are so many.
@@ -123,20 +143,22 @@ impl Chunking {
     #[track_caller]
     #[doc(alias = "with_min_len")]
     pub const fn min_len(mut self, len: usize) -> Self {
-        self.min_len = nonzero(len, "a chunk has at least one item");
+        let len = nonzero(len, "a chunk has at least one item");
+        let len = if len < LONGEST_MIN { len } else { LONGEST_MIN };
+        self.kind_and_min = self.kind_and_min & 3 | len << 2;
         self
     }
 
     /// Whether this is [`Chunking::serial`].
     #[must_use]
     pub const fn is_serial(&self) -> bool {
-        matches!(self.kind, Kind::Serial)
+        matches!(self.kind(), Kind::Serial)
     }
 
     /// Whether this is [`Chunking::auto`], with or without a minimum length.
     #[must_use]
     pub const fn is_auto(&self) -> bool {
-        matches!(self.kind, Kind::Auto)
+        matches!(self.kind(), Kind::Auto)
     }
 
     /// The chunks of `len` items, in order: disjoint, and together the whole of `0..len`.
@@ -163,8 +185,8 @@ impl Chunking {
 
     /// The grains that a map may be handed out in: single items for `auto`.
     pub(crate) const fn grains(self, len: usize) -> Split {
-        match self.kind {
-            Kind::Auto => Split::by_size(len, self.min_len.get()),
+        match self.kind() {
+            Kind::Auto => Split::by_size(len, self.min()),
             _ => self.leaves(len),
         }
     }
@@ -172,22 +194,14 @@ impl Chunking {
     /// The chunks that stand for themselves in the result: leaves of a reduction, arguments of
     /// a closure that sees whole chunks.
     pub(crate) const fn leaves(self, len: usize) -> Split {
-        let min = self.min_len.get();
-        match self.kind {
+        let min = self.min();
+        match self.kind() {
             Kind::Auto => Split::by_size(len, max(auto_leaf_len(len), min)),
-            Kind::Size(size) => Split::by_size(len, max(size.get(), min)),
-            Kind::Count(count) if min > 1 => Split::by_count(
-                len,
-                max(
-                    1,
-                    if count.get() < len / min {
-                        count.get()
-                    } else {
-                        len / min
-                    },
-                ),
-            ),
-            Kind::Count(count) => Split::by_count(len, count.get()),
+            Kind::Size => Split::by_size(len, max(self.number, min)),
+            Kind::Count if min == 1 => Split::by_count(len, self.number),
+            // As many as asked for, unless they would be shorter than the minimum.
+            Kind::Count if self.number <= len / min => Split::by_count(len, self.number),
+            Kind::Count => Split::by_count(len, max(len / min, 1)),
             Kind::Serial => Split::by_size(len, max(len, 1)),
         }
     }
@@ -230,22 +244,28 @@ impl From<usize> for Chunking {
 impl From<NonZeroUsize> for Chunking {
     /// [`Chunking::size`].
     fn from(len: NonZeroUsize) -> Self {
-        Self::new(Kind::Size(len))
+        Self::size(len.get())
     }
 }
 
 impl fmt::Display for Chunking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
+        match self.kind() {
             Kind::Auto => write!(f, "auto")?,
-            Kind::Size(size) => write!(f, "size {size}")?,
-            Kind::Count(count) => write!(f, "count {count}")?,
+            Kind::Size => write!(f, "size {}", self.number)?,
+            Kind::Count => write!(f, "count {}", self.number)?,
             Kind::Serial => write!(f, "serial")?,
         }
-        if self.min_len > NonZeroUsize::MIN {
-            write!(f, ", at least {} items", self.min_len)?;
+        if self.min() > 1 {
+            write!(f, ", at least {} items", self.min())?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Chunking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chunking({self})")
     }
 }
 
@@ -262,11 +282,13 @@ pub(crate) struct Split {
 impl Split {
     /// Chunks of `size`, the last one the rest. `size` is above zero.
     const fn by_size(len: usize, size: usize) -> Self {
+        // A division costs more than a short call's whole loop, so the common length of 1 goes without.
+        let num_chunks = if size == 1 { len } else { len.div_ceil(size) };
         Self {
             len,
             base: size,
             longer: 0,
-            num_chunks: len.div_ceil(size),
+            num_chunks,
         }
     }
 

@@ -96,6 +96,7 @@ impl Pool {
     /// The pool of the free functions: [`Workers::all`], unless
     /// [`build_global`](PoolBuilder::build_global) came first.
     #[must_use]
+    #[inline]
     pub fn global() -> &'static Pool {
         GLOBAL.get_or_init(|| Pool::new(Workers::all()))
     }
@@ -219,6 +220,7 @@ impl Pool {
     }
 
     /// How many helpers a caller on this thread can have: every worker but itself.
+    #[inline]
     pub(crate) fn max_helpers(&self) -> usize {
         self.num_workers - 1
     }
@@ -231,11 +233,17 @@ impl Pool {
     }
 
     /// What a reading of the clock costs, measured at the first call.
+    #[inline]
     pub(crate) fn tick(&self) -> Tick {
         let known = f32::from_bits(self.tick.load(Ordering::Relaxed));
         if known > 0.0 {
             return Tick(f64::from(known));
         }
+        self.measure_tick()
+    }
+
+    #[cold]
+    fn measure_tick(&self) -> Tick {
         let readings: [Nanos; 33] = std::array::from_fn(|_| self.now());
         let shortest = readings.windows(8).map(|w| w[7] - w[0]).min().unwrap_or(0) as f32 / 7.0;
         let tick = shortest.max(1.0);
