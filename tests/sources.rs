@@ -226,6 +226,7 @@ fn an_iterated_inclusive_range_gives_only_what_is_left() {
     );
 }
 
+/// What has to be counted is the chunks: a range is a source up to `usize::MAX` integers, as the page of `Source` says.
 #[test]
 fn huge_ranges_are_cut_without_being_counted_out() {
     let parts: Vec<Range<u64>> =
