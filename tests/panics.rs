@@ -600,6 +600,7 @@ fn error_and_panic(error_at: usize, panic_at: usize) -> Result<Result<(), usize>
     }
 }
 
+/// `par_try_map_chunked` is exact: an error that the serial loop returns is not to be hidden by a panic that it never meets.
 #[test]
 fn an_error_before_a_panic_wins() {
     assert_eq!(error_and_panic(150, 151), Ok(Err(150)));
