@@ -355,13 +355,16 @@ impl Run<'_> {
         self.busy.fetch_add(hand.busy(), Ordering::Relaxed);
         if let Err(payload) = caught {
             self.stop.store(true, Ordering::Relaxed);
-            let mut fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-            if fault.as_ref().is_none_or(|first| at.get() < first.index) {
-                *fault = Some(Fault {
-                    index: at.get(),
-                    payload,
-                });
-            }
+            let index = at.get();
+            let loser = {
+                let mut first = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                match &*first {
+                    Some(fault) if fault.index <= index => Some(Fault { index, payload }),
+                    _ => first.replace(Fault { index, payload }),
+                }
+            };
+            // A payload is the user's: its drop may panic, and does so neither under the lock nor in a helper.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(loser)));
         }
     }
 }

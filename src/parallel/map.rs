@@ -105,10 +105,14 @@ where
         // SAFETY: the output has a place per item.
         unsafe { self.output.fill(items, at, results) };
         let Some(error) = error else { return Flow::Go };
-        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.as_ref().is_none_or(|(index, _)| at.get() < *index) {
-            *first = Some((at.get(), error));
-        }
+        let loser = {
+            let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*first {
+                Some((index, _)) if *index <= at.get() => Some((at.get(), error)),
+                _ => first.replace((at.get(), error)),
+            }
+        };
+        drop(loser); // the user's code, so not under the lock
         Flow::Stop
     }
 

@@ -72,7 +72,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Called on each thread, with its index, before it does any work.
+    /// Called on each thread, with its index, before it does any work. A panic in it aborts the process.
     #[doc(alias = "initializer")]
     #[doc(alias = "start_handler")]
     pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
@@ -80,7 +80,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Called on each thread, with its index, after its last work.
+    /// Called on each thread, with its index, after its last work. A panic in it aborts the process.
     #[doc(alias = "exit_handler")]
     pub fn on_exit(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.settings.on_exit = Some(Arc::new(hook));

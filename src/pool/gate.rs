@@ -75,6 +75,10 @@ impl Gate {
 }
 
 #[cfg(all(test, loom))]
+#[allow(
+    unsafe_code,
+    reason = "the model reads and writes a cell that the gate protects"
+)]
 mod tests {
     use super::*;
     use loom::sync::Arc;
@@ -98,6 +102,7 @@ mod tests {
                                 "inside after the owner went on"
                             );
                             if i == 0 {
+                                // SAFETY: only this helper writes, and only inside the gate.
                                 cell.with_mut(|p| unsafe { *p += 1 });
                             }
                             gate.leave();
@@ -107,6 +112,7 @@ mod tests {
                 .collect();
             gate.close_and_wait(0);
             alive.store(false, Ordering::Relaxed);
+            // SAFETY: nobody is inside any more: this is what the model checks.
             cell.with(|p| unsafe { assert!(*p <= 1) });
             for helper in helpers {
                 helper.join().unwrap();

@@ -314,10 +314,14 @@ impl Drop for Threads {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         for handle in handles.drain(..) {
-            let _ = handle.join(); // a panic in a hook of the user's was reported where it happened
+            let _ = handle.join(); // a thread that panicked has said so already
         }
     }
 }
+
+// A panic in a call's closure leaves nothing of the pool half done: its state is statistics and running threads.
+impl std::panic::UnwindSafe for Pool {}
+impl std::panic::RefUnwindSafe for Pool {}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
