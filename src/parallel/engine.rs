@@ -294,6 +294,7 @@ impl Run<'_> {
         };
         with_helpers(&work, SPINS, |call| {
             let called_at = self.pool.now();
+            let _placed = self.pool.place();
             self.uncalled.store(helpers, Ordering::Relaxed);
             let called = self.call_up_to(FAN_OUT, call);
             let wake_cost = (self.pool.now() - called_at) as f64 / called.max(1) as f64;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use super::placement::Placement;
 use super::{GLOBAL, Pool, Threads};
 use crate::workers::Workers;
 
@@ -17,6 +18,8 @@ pub(super) struct Settings {
     stack_size: Option<usize>,
     on_start: Option<Hook>,
     on_exit: Option<Hook>,
+    /// The threads' affinity is left alone.
+    keep_affinity: bool,
 }
 
 /// Options for a new [`Pool`].
@@ -87,6 +90,17 @@ impl PoolBuilder {
         self
     }
 
+    /// Leaves the affinity of the threads alone.
+    ///
+    /// Otherwise, on Linux, a pool of up to 16 threads keeps them off the core of the thread that calls one of its
+    /// operations, within the mask that they were started with: the system likes to put a woken thread on the very core that is
+    /// busy with waking it. No other thread is touched. Threads may use every core of their mask again during
+    /// [`Pool::install`].
+    pub fn keep_affinity(mut self) -> Self {
+        self.settings.keep_affinity = true;
+        self
+    }
+
     /// Makes the pool and starts its threads. With one worker there is nothing to start.
     ///
     /// # Errors
@@ -121,6 +135,7 @@ impl Settings {
     /// Starts `num_threads` threads.
     pub(super) fn start(&self, num_threads: usize) -> Result<Threads, PoolError> {
         let handles = Mutex::new(Vec::with_capacity(num_threads));
+        let placement = (!self.keep_affinity).then(|| Arc::new(Placement::new()));
         let mut failure = None;
         let mut rayon = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
         if let Some(hook) = self.on_start.clone() {
@@ -140,7 +155,14 @@ impl Settings {
                 if let Some(bytes) = self.stack_size {
                     builder = builder.stack_size(bytes);
                 }
-                match builder.spawn(|| thread.run()) {
+                let placement = placement.clone();
+                let run = || {
+                    if let Some(placement) = placement {
+                        placement.register();
+                    }
+                    thread.run();
+                };
+                match builder.spawn(run) {
                     Ok(handle) => {
                         handles
                             .lock()
@@ -163,6 +185,7 @@ impl Settings {
             Ok(rayon) => Ok(Threads {
                 rayon: Some(rayon),
                 handles,
+                placement,
             }),
             Err(error) => Err(PoolError(
                 failure.unwrap_or_else(|| Reason::Other(error.to_string())),

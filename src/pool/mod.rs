@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,14 @@ use crate::timer::{Timing, thread_time};
 mod builder;
 mod crew;
 mod gate;
+mod placement;
 
 pub use builder::{PoolBuilder, PoolError};
 pub(crate) use crew::{Call, with_helpers};
 
 use crate::workers::Workers;
 use builder::Settings;
+use placement::Placement;
 
 /// Worker threads, and what they have learned about the work they are given.
 ///
@@ -69,6 +71,19 @@ struct Threads {
     /// `None` only while the pool is dropped.
     rayon: Option<rayon::ThreadPool>,
     handles: Mutex<Vec<JoinHandle<()>>>,
+    /// `None` where the threads' affinity is to be left alone.
+    placement: Option<Arc<Placement>>,
+}
+
+/// Keeps helpers off a caller's core for as long as it lives.
+pub(crate) struct Placed<'a>(Option<&'a Placement>);
+
+impl Drop for Placed<'_> {
+    fn drop(&mut self) {
+        if let Some(placement) = self.0 {
+            placement.leave();
+        }
+    }
 }
 
 static GLOBAL: OnceLock<Pool> = OnceLock::new();
@@ -144,7 +159,12 @@ impl Pool {
     /// ```
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, PoolError> {
         match self.threads() {
-            Ok(threads) => Ok(threads.rayon().install(f)),
+            Ok(threads) => {
+                if let Some(placement) = &threads.placement {
+                    placement.release();
+                }
+                Ok(threads.rayon().install(f))
+            }
             Err(error) => Err(error.clone()),
         }
     }
@@ -267,6 +287,18 @@ impl Pool {
             let call = call.clone();
             threads.rayon().spawn(move || call.answer());
         }
+    }
+
+    /// Keeps the helpers off this thread's core until the answer is dropped.
+    pub(crate) fn place(&self) -> Placed<'_> {
+        let placement = match self.threads.get() {
+            Some(Ok(threads)) => threads.placement.as_deref(),
+            _ => None,
+        };
+        if let Some(placement) = placement {
+            placement.enter();
+        }
+        Placed(placement)
     }
 
     /// Whether helpers are to be had for `rest` nanoseconds of work: threads are there, or enough
