@@ -23,6 +23,9 @@ pub(crate) trait Job: Sync {
     /// 1. `units` lies within the job's units.
     /// 2. No unit is run twice.
     /// 3. No two threads have the same seat.
+    ///
+    /// Not to be `#[inline]`: its address is the call site's name, and an inlined function has an address in every
+    /// place that asks.
     #[allow(unsafe_code, reason = "declares what the buffers rely on")]
     unsafe fn run(&self, seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow;
 
@@ -50,7 +53,13 @@ const SPINS: u32 = 2_000;
 /// Of this many plain loops that need no look at the clock, one looks.
 const SAMPLE: u32 = 32;
 
-/// A call that is a plain loop on the caller's thread. Lives as long as the loop; one in some looks at the clock.
+/// Says if a call is the plain serial loop because it was asked to be, or has nobody to share with.
+#[inline]
+pub(crate) fn is_serial(pool: &Pool, chunking: Chunking, len: usize) -> bool {
+    len < 2 || chunking.is_serial() || pool.max_helpers() == 0
+}
+
+/// A call that is a plain loop on the caller's thread. Lives as long as the loop.
 #[allow(dead_code, reason = "held for its drop")]
 pub(crate) struct PlainLoop<'a>(Option<Watch<'a>>);
 
@@ -73,27 +82,29 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// Says if a call is a plain loop: asked to be, or with nobody to share with, or known to be too short for
-/// even one look at the clock. `J` names the call site.
+/// Says if a call is a plain loop because it is known to be so short that no helper would be woken; if it is too short for even one look at the clock, nobody looks. `J` names the call site.
 #[inline]
-pub(crate) fn plain_loop<J: Job>(
-    pool: &Pool,
-    chunking: Chunking,
-    len: usize,
-) -> Option<PlainLoop<'_>> {
-    if len < 2 || chunking.is_serial() || pool.max_helpers() == 0 {
-        return Some(PlainLoop(None));
-    }
+pub(crate) fn plain_loop<J: Job>(pool: &Pool, len: usize) -> Option<PlainLoop<'_>> {
     let key = key::<J>();
     let known = pool.sites.recall(key);
-    if !known.is_short() || f64::from(known.cost) * len as f64 > pool.tick().negligible() {
+    let predicted = f64::from(known.cost) * len as f64;
+    if predicted == 0.0 {
         return None;
     }
-    Some(PlainLoop(is_sample().then(|| Watch {
+    if known.is_short() && predicted <= pool.tick().negligible() && !is_sample() {
+        return Some(PlainLoop(None));
+    }
+    let began = pool.now();
+    let wake = pool.wakes.expect(pool.idle(began));
+    // Twice the prediction leaves room for dearer items: only the last of them would be looked at anyway.
+    if wake.helpers_for(2.0 * predicted, len, pool.max_helpers(), 1.0) > 0 {
+        return None;
+    }
+    Some(PlainLoop(Some(Watch {
         pool,
         key,
         items: len,
-        began: pool.now(),
+        began,
     })))
 }
 

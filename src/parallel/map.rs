@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::buffers::{Input, Output, Parts};
-use super::engine::{Flow, Job, drive, plain_loop};
+use super::engine::{Flow, Job, drive, is_serial, plain_loop};
 use crate::chunking::{Chunking, Split};
 use crate::pool::Pool;
 use crate::source::{Chunk, Source};
@@ -20,7 +20,6 @@ struct Map<'f, S: Source, R, F> {
 
 #[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
 impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
-    #[inline]
     unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         let items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
@@ -48,22 +47,24 @@ where
     F: Fn(S::Item) -> R + Sync,
 {
     let input = Input::new(source);
-    let len = input.len();
-    if let Some(_plain) = plain_loop::<Map<'_, S, R, F>>(pool, chunking, len) {
+    if is_serial(pool, chunking, input.len()) {
         return input.all().map(f).collect();
     }
-    shared_map(pool, input, chunking, f)
+    map_many(pool, input, chunking, f)
 }
 
 /// The part of [`map`] that is not worth a place in the caller's code.
 #[inline(never)]
-fn shared_map<S, R, F>(pool: &Pool, input: Input<S>, chunking: Chunking, f: &F) -> Vec<R>
+fn map_many<S, R, F>(pool: &Pool, input: Input<S>, chunking: Chunking, f: &F) -> Vec<R>
 where
     S: Source,
     R: Send,
     F: Fn(S::Item) -> R + Sync,
 {
     let len = input.len();
+    if let Some(_plain) = plain_loop::<Map<'_, S, R, F>>(pool, len) {
+        return input.all().map(f).collect();
+    }
     let grains = chunking.grains(len);
     let job = Map {
         input,
@@ -93,7 +94,6 @@ where
     E: Send,
     F: Fn(S::Item) -> Result<R, E> + Sync,
 {
-    #[inline]
     unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         let items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
@@ -141,7 +141,13 @@ where
 {
     let input = Input::new(source);
     let len = input.len();
-    if let Some(_plain) = plain_loop::<TryMap<'_, S, R, E, F>>(pool, chunking, len) {
+    let serial = is_serial(pool, chunking, len);
+    let plain = if serial {
+        None
+    } else {
+        plain_loop::<TryMap<'_, S, R, E, F>>(pool, len)
+    };
+    if serial || plain.is_some() {
         return input.all().map(f).collect();
     }
     let grains = chunking.grains(len);
@@ -181,7 +187,6 @@ where
     R: Send,
     F: Fn(usize, Chunk<'_, S>) -> R + Sync,
 {
-    #[inline]
     unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
@@ -211,7 +216,13 @@ where
     let input = Input::new(source);
     let len = input.len();
     let leaves = chunking.leaves(len);
-    if let Some(_plain) = plain_loop::<ByChunk<'_, S, R, F>>(pool, chunking, len) {
+    let serial = is_serial(pool, chunking, len);
+    let plain = if serial {
+        None
+    } else {
+        plain_loop::<ByChunk<'_, S, R, F>>(pool, len)
+    };
+    if serial || plain.is_some() {
         let mut parts = input.parts();
         let chunk = |items: Range<usize>| f(items.start, parts.up_to(items.end));
         return chunking.ranges(len).map(chunk).collect();

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::buffers::{Input, Parts};
-use super::engine::{Flow, Job, drive, plain_loop};
+use super::engine::{Flow, Job, drive, is_serial, plain_loop};
 use super::tree::Tree;
 use crate::chunking::{Chunking, Split};
 use crate::pool::Pool;
@@ -27,7 +27,6 @@ where
     L: Fn(usize, Chunk<'_, S>) -> R + Sync,
     O: Fn(R, R) -> R + Sync,
 {
-    #[inline]
     unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
@@ -69,7 +68,13 @@ where
     if units == 0 {
         return None;
     }
-    if let Some(_plain) = plain_loop::<Reduce<'_, S, R, L, O>>(pool, chunking, len) {
+    let serial = is_serial(pool, chunking, len);
+    let plain = if serial {
+        None
+    } else {
+        plain_loop::<Reduce<'_, S, R, L, O>>(pool, len)
+    };
+    if serial || plain.is_some() {
         let mut parts = input.parts();
         return Some(Tree::whole(
             units,
