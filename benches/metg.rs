@@ -271,14 +271,12 @@ fn main() {
     }
     for work_ms in &options.work_ms {
         let steps = (work_ms * 1e6 / 3.0) as u32;
-        let capacity = machine::capacity(
-            workers,
-            if options.test {
-                10_000
-            } else {
-                steps.max(3_000_000)
-            },
-        );
+        let loops = if options.test {
+            10_000
+        } else {
+            steps.max(6_000_000)
+        };
+        let (capacity, _) = machine::in_quiet(&mut patience, || machine::capacity(workers, loops));
         let (curves, disturbed) = sweep(&options, work_ms * 1e6, workers, capacity, &mut patience);
         println!("== {work_ms} ms of work, {workers} workers, peak C = {capacity:.2}\n");
         if options.curves {

@@ -228,6 +228,11 @@ impl Measured {
             .map_or(f64::NAN, |(_, samples)| percentile(samples, p))
     }
 
+    /// Whether other programs disturbed it.
+    fn is_disturbed(&self) -> bool {
+        self.others.is_some_and(|share| share >= machine::DISTURBED)
+    }
+
     /// The fastest of the others.
     fn best(&self) -> (Contender, f64) {
         self.samples

@@ -98,7 +98,7 @@ pub(crate) fn summary(grid: &Grid, all: &[Pair]) {
 /// Geometric means of ours against each other, over the cells of a pass, of first measurements.
 fn bands(grid: &Grid, all: &[Pair], before: Option<Before>) {
     println!(
-        "\n== ours against each, geometric means of first measurements: {}\n",
+        "\n== ours against each, geometric means of first measurements without disturbed ones: {}\n",
         before.map_or("all calls".to_owned(), title)
     );
     print!("{:<16} {:>5}", "band", "cells");
@@ -124,6 +124,13 @@ fn bands(grid: &Grid, all: &[Pair], before: Option<Before>) {
             .filter(|cell| before.is_none_or(|before| cell.before == before))
             .filter(|cell| (from..to).contains(&cell.time(Contender::Serial)))
             .collect();
+        let quiet: Vec<&Measured> = cells
+            .iter()
+            .copied()
+            .filter(|cell| !cell.is_disturbed())
+            .collect();
+        let is_noisy = quiet.is_empty();
+        let cells = if is_noisy { cells } else { quiet };
         if cells.is_empty() {
             continue;
         }
@@ -142,7 +149,8 @@ fn bands(grid: &Grid, all: &[Pair], before: Option<Before>) {
             .map(|cell| cell.against_best())
             .fold(f64::INFINITY, f64::min);
         let target = target.map_or("-".to_owned(), |target| format!("{target:.2}"));
-        println!(" {mean:>9.3} {target:>8} {least:>9.2}");
+        let remark = if is_noisy { "all disturbed" } else { "" };
+        println!(" {mean:>9.3} {target:>8} {least:>9.2} {remark}");
     }
     if options.reduce {
         println!("The target of sums is a mean against rayon's `map().sum()`.");
@@ -161,14 +169,23 @@ fn worst(all: &[Pair]) {
         "\n== worst cells, by their last measurement (target: none under {NO_CELL_UNDER:.2})\n"
     );
     println!(
-        "{:<28} {:>8} {:>11} {:>11} {:>11} {:>9} {:>7} {:>6} {:>6}",
-        "cell", "before", "serial us", "ours us", "best us", "best", "rounds", "first", "last"
+        "{:<28} {:>8} {:>11} {:>11} {:>11} {:>9} {:>7} {:>6} {:>6} {:>7}",
+        "cell",
+        "before",
+        "serial us",
+        "ours us",
+        "best us",
+        "best",
+        "rounds",
+        "first",
+        "last",
+        "others"
     );
     for pair in sorted.into_iter().take(12) {
         let last = latest(pair);
         let (best, time) = last.best();
         println!(
-            "{:<28} {:>8} {:>11.3} {:>11.3} {:>11.3} {:>9} {:>7} {:>6.2} {:>6.2}",
+            "{:<28} {:>8} {:>11.3} {:>11.3} {:>11.3} {:>9} {:>7} {:>6.2} {:>6.2} {:>7}",
             last.cell.name(),
             match last.before {
                 Before::Nothing => "tight".to_owned(),
@@ -181,11 +198,12 @@ fn worst(all: &[Pair]) {
             last.rounds,
             pair.0.against_best(),
             last.against_best(),
+            machine::mark(last.others),
         );
     }
     let disturbed = all
         .iter()
-        .filter(|pair| latest(pair).others.is_some_and(|share| share >= DISTURBED))
+        .filter(|pair| latest(pair).is_disturbed())
         .count();
     let under = all
         .iter()
