@@ -44,6 +44,25 @@ impl<S: Source> Input<S> {
         unsafe { self.shared.take(range) }
     }
 
+    /// Looks at every item before any is handed out.
+    #[allow(unsafe_code, reason = "takes items that will be taken again")]
+    pub(crate) fn peek(&self, mut look: impl FnMut(usize, &S::Item))
+    where
+        S::Item: Copy,
+    {
+        assert!(
+            self.handed.load(Ordering::Relaxed) == 0,
+            "items are looked at before they are handed out"
+        );
+        // SAFETY: the whole input. The items are `Copy`: neither mutable borrows nor values that are dropped, so
+        // that a second copy, when they are handed out, takes nothing away and harms nobody.
+        let items = unsafe { self.shared.take(0..self.len()) };
+        items
+            .into_iter()
+            .enumerate()
+            .for_each(|(index, item)| look(index, &item));
+    }
+
     /// All items, for one worker. Nothing may have been taken before.
     #[inline]
     pub(crate) fn all(&self) -> <Chunk<'_, S> as IntoIterator>::IntoIter {
@@ -193,11 +212,24 @@ impl<R> Output<R> {
         }
     }
 
+    /// Leaves the indices `range` without results.
+    ///
+    /// # Safety
+    ///
+    /// As [`fill`](Self::fill), in place of which it is called.
+    #[allow(unsafe_code, reason = "declares what `drop` and `into_vec` rely on")]
+    pub(crate) unsafe fn skip(&self, range: Range<usize>) {
+        self.holes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(range);
+    }
+
     /// Ends the handing out.
     ///
     /// # Safety
     ///
-    /// Exactly the indices `0..handed` were given to `fill`, or will be before `self` is used again.
+    /// Exactly the indices `0..handed` were given to `fill` or `skip`, or will be before `self` is used again.
     #[allow(unsafe_code, reason = "declares what `drop` and `into_vec` rely on")]
     pub(crate) unsafe fn close(&self, handed: usize) {
         self.handed.store(handed, Ordering::Relaxed);
@@ -218,6 +250,35 @@ impl<R> Output<R> {
         // SAFETY: the parts are those of the vector that `new` took apart, and by the line above and the
         // promise of `close` all `len` results are initialised. `holes` is empty and owns nothing.
         unsafe { Vec::from_raw_parts(this.start, this.len, this.capacity) }
+    }
+
+    /// The results, with `missing` in the places of those that were not written.
+    #[allow(unsafe_code, reason = "writes to the holes of the buffer")]
+    pub(crate) fn into_vec_or(mut self, missing: impl Fn() -> R) -> Vec<R> {
+        let (start, handed, len) = (self.start, *self.handed.get_mut(), self.len);
+        // A hole is forgotten once it is filled, so that a panic in `missing` drops what is there and nothing else.
+        while let Some(hole) = self.holes().last_mut() {
+            match hole.end.checked_sub(1).filter(|last| *last >= hole.start) {
+                Some(last) => {
+                    let value = missing();
+                    // SAFETY: holes lie within the allocation.
+                    let place = unsafe { start.add(last) };
+                    // SAFETY: nothing was written there, so nothing is overwritten.
+                    unsafe { place.write(value) };
+                    hole.end = last;
+                }
+                None => drop(self.holes().pop()),
+            }
+        }
+        for index in handed..len {
+            let value = missing();
+            // SAFETY: `index < len`, the number of places.
+            let place = unsafe { start.add(index) };
+            // SAFETY: what was not handed out was not written.
+            unsafe { place.write(value) };
+            *self.handed.get_mut() = index + 1;
+        }
+        self.into_vec()
     }
 
     fn holes(&mut self) -> &mut Vec<Range<usize>> {

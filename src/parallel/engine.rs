@@ -127,7 +127,7 @@ fn is_sample() -> bool {
 /// A panic and the index of the item that it came from.
 pub(crate) struct Fault {
     pub(crate) index: usize,
-    payload: Box<dyn Any + Send>,
+    pub(crate) payload: Box<dyn Any + Send>,
 }
 
 impl Fault {
@@ -144,12 +144,32 @@ impl Fault {
 /// handed out is finished.
 #[inline]
 pub(crate) fn drive<J: Job>(pool: &Pool, units: usize, items: usize, job: &J) -> Result<(), Fault> {
-    drive_job(pool, units, items, job, key::<J>())
+    drive_job(pool, pool.max_helpers(), units, items, job, key::<J>())
+}
+
+/// As [`drive`], with fewer helpers than the pool has.
+#[inline]
+pub(crate) fn drive_with<J: Job>(
+    pool: &Pool,
+    max_helpers: usize,
+    units: usize,
+    items: usize,
+    job: &J,
+) -> Result<(), Fault> {
+    drive_job(
+        pool,
+        max_helpers.min(pool.max_helpers()),
+        units,
+        items,
+        job,
+        key::<J>(),
+    )
 }
 
 #[allow(unsafe_code, reason = "hands units to the caller and says how many")]
 fn drive_job(
     pool: &Pool,
+    max_helpers: usize,
     units: usize,
     items: usize,
     job: &dyn Job,
@@ -159,7 +179,7 @@ fn drive_job(
         isize::try_from(units).is_ok(),
         "at most `isize::MAX` chunks"
     );
-    let max_helpers = pool.max_helpers().min(units.saturating_sub(1));
+    let max_helpers = max_helpers.min(units.saturating_sub(1));
     let known = pool.sites.recall(key);
     // Experience is kept per item, so that it holds for any chunking; the schedule counts in units.
     let per_unit = items as f64 / units.max(1) as f64;

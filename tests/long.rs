@@ -1,0 +1,421 @@
+//! The long form: every option, alone and with others, and what is kept when something fails.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::panic::panic_any;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{quiet, spin, started};
+use scipar::{CancelToken, Chunking, Outcome, Parallel, Pool, RunError};
+
+const MICRO: Duration = Duration::from_micros(1);
+
+/// An item that counts how often it is dropped.
+struct Counted<'a>(usize, &'a [AtomicUsize]);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.1[self.0].fetch_add(1, SeqCst);
+    }
+}
+
+fn counters(len: usize) -> Vec<AtomicUsize> {
+    (0..len).map(|_| AtomicUsize::new(0)).collect()
+}
+
+#[test]
+fn results_are_those_of_a_plain_loop_whatever_the_options() {
+    for workers in [1, 2, 7] {
+        let pool = started(workers);
+        for chunking in [
+            Chunking::auto(),
+            Chunking::size(3),
+            Chunking::count(5),
+            Chunking::serial(),
+        ] {
+            for len in [0, 1, 2, 97, 5_000] {
+                let want: Vec<usize> = (0..len).map(|i| i * i).collect();
+                let plain = pool.over(0..len).chunking(chunking).map(|i| i * i).unwrap();
+                assert_eq!(plain, want, "{workers} {chunking} {len}");
+                let all = pool
+                    .over(0..len)
+                    .chunking(chunking)
+                    .max_workers(3)
+                    .cancel_on(&CancelToken::new())
+                    .deadline(Duration::from_secs(100))
+                    .progress(|_| ())
+                    .cost_hint(|i| (i % 7) as f64)
+                    .worker_state(|worker| worker)
+                    .map(|_, i| i * i)
+                    .unwrap();
+                assert_eq!(all, want, "{workers} {chunking} {len}");
+            }
+        }
+    }
+    assert_eq!(
+        Parallel::over(&[1, 2, 3]).map(|x| x + 1).unwrap(),
+        [2, 3, 4]
+    );
+}
+
+#[test]
+fn the_lowest_failing_index_is_reported_as_error_or_as_panic() {
+    quiet();
+    let pool = started(2);
+    for chunking in [Chunking::auto(), Chunking::size(1), Chunking::serial()] {
+        let failed = pool.over(0..500).chunking(chunking).try_map(|i| {
+            spin(5 * MICRO);
+            if i % 100 == 77 {
+                Err(format!("no {i}"))
+            } else {
+                Ok(i)
+            }
+        });
+        let error = failed.unwrap_err();
+        assert_eq!(error.index(), Some(77));
+        assert_eq!(error.to_string(), "item 77 failed");
+        assert_eq!(
+            std::error::Error::source(&RunError::Failed {
+                index: 1,
+                error: std::fmt::Error
+            })
+            .unwrap()
+            .to_string(),
+            std::fmt::Error.to_string()
+        );
+        let panicked = pool.over(0..500).chunking(chunking).map(|i| {
+            spin(5 * MICRO);
+            assert!(i % 100 != 77, "item {i} is wrong");
+        });
+        let error = panicked.unwrap_err();
+        assert!(error.is_panic());
+        assert_eq!(error.to_string(), "item 77 panicked: item 77 is wrong");
+    }
+}
+
+#[test]
+fn a_cancel_is_seen_within_an_item_and_loses_no_finished_one() {
+    let pool = started(2);
+    let token = CancelToken::new();
+    let cancelled_at = Mutex::new(None);
+    let items = counters(100_000);
+    let source: Vec<Counted> = (0..items.len()).map(|i| Counted(i, &items)).collect();
+    let run = pool.over(source).cancel_on(&token).outcomes(|item| {
+        spin(20 * MICRO);
+        if item.0 == 300 {
+            *cancelled_at.lock().unwrap() = Some(Instant::now());
+            token.cancel();
+        }
+        Ok::<_, ()>(item.0)
+    });
+    let late = cancelled_at.lock().unwrap().unwrap().elapsed();
+    assert!(late < Duration::from_secs(1), "{late:?}");
+    let done: Vec<usize> = run
+        .items
+        .iter()
+        .enumerate()
+        .filter(|(_, o)| o.is_done())
+        .map(|(i, _)| i)
+        .collect();
+    let not_run: Vec<usize> = run.not_run().collect();
+    assert!(done.contains(&300) && done.len() < 5_000, "{}", done.len());
+    assert_eq!(done.len() + not_run.len(), items.len());
+    assert_eq!(run.report.finished, done.len());
+    assert!(
+        items.iter().all(|n| n.load(SeqCst) == 1),
+        "every item is dropped once"
+    );
+    let error = pool.over(0..10).cancel_on(&token).map(|i| i).unwrap_err();
+    assert!(error.is_cancelled());
+    assert_eq!(error.to_string(), "cancelled after 0 of 10 items");
+}
+
+#[test]
+fn a_deadline_ends_the_run_within_an_item_on_any_number_of_workers() {
+    for workers in [1, 2] {
+        let pool = started(workers);
+        // A site that is known to be cheap, and then is not.
+        for cost in [Duration::ZERO, 300 * MICRO] {
+            let began = Instant::now();
+            let run = pool
+                .over(0..1_000_000)
+                .deadline(Duration::from_millis(if cost.is_zero() {
+                    10_000
+                } else {
+                    30
+                }))
+                .outcomes(|i| {
+                    spin(cost);
+                    Ok::<_, ()>(i)
+                });
+            if cost.is_zero() {
+                assert_eq!(run.report.finished, 1_000_000);
+            } else {
+                assert!(
+                    began.elapsed() < Duration::from_millis(500),
+                    "{:?}",
+                    began.elapsed()
+                );
+                let finished = run.report.finished;
+                assert!(finished > 0 && finished < 2_000, "{finished}");
+                assert_eq!(run.items.iter().filter(|o| o.is_done()).count(), finished);
+                assert_eq!(run.not_run().count(), 1_000_000 - finished);
+            }
+        }
+        let error = pool
+            .over(0..10)
+            .deadline(Duration::ZERO)
+            .map(|i| i)
+            .unwrap_err();
+        assert!(error.is_deadline_exceeded(), "{error}");
+        assert!(pool.over(0..10).deadline(Duration::MAX).map(|i| i).is_ok());
+    }
+}
+
+#[test]
+fn progress_counts_finished_items_up_to_the_last() {
+    let pool = started(2);
+    let seen = Mutex::new(Vec::new());
+    let inside = AtomicBool::new(false);
+    pool.over(0..400)
+        .progress(|p| {
+            assert!(!inside.swap(true, SeqCst), "called twice at once");
+            seen.lock().unwrap().push((p.finished, p.total));
+            inside.store(false, SeqCst);
+        })
+        .for_each(|_| spin(500 * MICRO))
+        .unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert_eq!(seen.last(), Some(&(400, 400)));
+    assert!(seen.windows(2).all(|w| w[0].0 <= w[1].0), "{seen:?}");
+    assert!(seen.len() < 40, "rate-limited: {}", seen.len());
+}
+
+#[test]
+fn a_state_is_made_once_per_worker_that_takes_part_and_handed_back() {
+    let pool = started(3);
+    for work in [Duration::ZERO, 20 * MICRO] {
+        let made = Mutex::new(Vec::new());
+        let (results, counts) = pool
+            .over(0..2_000)
+            .worker_state(|worker| {
+                made.lock().unwrap().push((worker, thread::current().id()));
+                0_usize
+            })
+            .map_and_states(|count, i| {
+                spin(work);
+                *count += 1;
+                i
+            })
+            .unwrap();
+        assert!(results.into_iter().eq(0..2_000));
+        assert_eq!(counts.iter().sum::<usize>(), 2_000);
+        let made = made.into_inner().unwrap();
+        assert_eq!(counts.len(), made.len());
+        assert!(made.len() <= 3);
+        let workers: HashSet<_> = made.iter().map(|(worker, _)| worker).collect();
+        let threads: HashSet<_> = made.iter().map(|(_, thread)| thread).collect();
+        assert_eq!((workers.len(), threads.len()), (made.len(), made.len()));
+    }
+}
+
+#[test]
+fn a_panic_in_making_a_state_is_an_error_and_drops_every_item_once() {
+    quiet();
+    let pool = started(2);
+    let items = counters(300);
+    let source: Vec<Counted> = (0..300).map(|i| Counted(i, &items)).collect();
+    let error = pool
+        .over(source)
+        .worker_state(|_| -> usize { panic_any("no state") })
+        .map(|_, item| item.0)
+        .unwrap_err();
+    assert!(error.is_panic());
+    assert!(items.iter().all(|n| n.load(SeqCst) == 1));
+}
+
+#[test]
+fn a_cost_hint_has_the_dear_items_begun_first_and_keeps_the_order_of_results() {
+    let order = Mutex::new(Vec::new());
+    let results = Pool::new(1)
+        .over(&[3.0, f64::NAN, 9.0, 3.0, 7.0])
+        .cost_hint(|cost| *cost)
+        .map(|cost| {
+            order.lock().unwrap().push(cost.to_string());
+            cost.to_string()
+        })
+        .unwrap();
+    assert_eq!(order.into_inner().unwrap(), ["9", "7", "3", "3", "NaN"]);
+    assert_eq!(results, ["3", "NaN", "9", "3", "7"]);
+}
+
+#[test]
+fn a_run_with_a_hint_that_stops_early_keeps_and_names_the_right_items() {
+    quiet();
+    for workers in [1, 2] {
+        let pool = started(workers);
+        let results = counters(200);
+        let token = CancelToken::new();
+        let run = pool
+            .over(0..200_usize)
+            .cost_hint(|i| i as f64)
+            .cancel_on(&token)
+            .outcomes(|i| {
+                spin(20 * MICRO);
+                if i == 150 {
+                    token.cancel();
+                }
+                if i == 190 {
+                    panic_any("meant");
+                }
+                Ok::<_, ()>(Counted(i, &results))
+            });
+        for (i, outcome) in run.items.iter().enumerate() {
+            match outcome {
+                Outcome::Done(result) => assert_eq!(result.0, i),
+                Outcome::Panicked(panic) => assert_eq!((i, panic.message()), (190, Some("meant"))),
+                Outcome::NotRun => assert!(i < 160, "{i} of the dear ones was not run"),
+                Outcome::Failed(()) => unreachable!(),
+            }
+        }
+        assert!(run.items[199].is_done() && run.items[0].is_not_run());
+        drop(run);
+        assert!(
+            results.iter().all(|n| n.load(SeqCst) <= 1),
+            "no result is dropped twice"
+        );
+        // The same with a panic that ends the run: results are dropped, once each.
+        let results = counters(200);
+        let made = AtomicUsize::new(0);
+        let error = pool.over(0..200_usize).cost_hint(|i| i as f64).map(|i| {
+            spin(20 * MICRO);
+            if i == 100 {
+                panic_any("meant");
+            }
+            made.fetch_add(1, SeqCst);
+            Counted(i, &results)
+        });
+        assert_eq!(error.err().unwrap().index(), Some(100));
+        assert_eq!(
+            results.iter().map(|n| n.load(SeqCst)).sum::<usize>(),
+            made.into_inner()
+        );
+    }
+}
+
+#[test]
+fn no_more_workers_take_part_than_allowed() {
+    let pool = started(4);
+    for max in [1, 2] {
+        let threads = Mutex::new(HashSet::new());
+        pool.over(0..2_000)
+            .max_workers(max)
+            .for_each(|_| {
+                spin(10 * MICRO);
+                threads.lock().unwrap().insert(thread::current().id());
+            })
+            .unwrap();
+        assert!(threads.into_inner().unwrap().len() <= max);
+    }
+}
+
+#[test]
+fn a_report_says_what_the_run_was_worth() {
+    let pool = started(2);
+    let run = pool.over(0..200).outcomes(|i| {
+        spin(if i == 123 { 3_000 * MICRO } else { 20 * MICRO });
+        if i == 7 { Err(i) } else { Ok(i) }
+    });
+    let report = run.report;
+    assert!(matches!(run.items[7], Outcome::Failed(7)));
+    assert_eq!(
+        (report.finished, report.total, report.max_workers),
+        (200, 200, 2)
+    );
+    assert_eq!(report.longest.len(), 5);
+    assert!(
+        report.longest.iter().any(|(index, _)| *index == 123),
+        "{:?}",
+        report.longest
+    );
+    assert!(report.serial_estimate >= Duration::from_micros(199 * 20 + 3_000));
+    assert!(report.imbalance >= 1.0 && report.chunks > 0 && report.speed_up() > 0.0);
+    assert!(report.to_string().contains("200 of 200 items"));
+}
+
+/// Everything at once, over and over: panics, errors, cancels, deadlines, hints, states, nested runs.
+#[test]
+fn random_runs_lose_nothing_and_drop_everything_once() {
+    quiet();
+    let pool = started(3);
+    let mut random = 12_345_u64;
+    let mut draw = |n: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % n
+    };
+    for round in 0..300 {
+        let len = draw(200) as usize;
+        let (bad, kind) = (draw(400) as usize, draw(4));
+        let cost = Duration::from_nanos(draw(30_000));
+        let items = counters(len);
+        let results = counters(len);
+        let made = AtomicUsize::new(0);
+        let token = CancelToken::new();
+        let chunking = [
+            Chunking::auto(),
+            Chunking::size(4),
+            Chunking::count(3),
+            Chunking::serial(),
+        ][draw(4) as usize];
+        let source: Vec<Counted> = (0..len).map(|i| Counted(i, &items)).collect();
+        let run = pool
+            .over(source)
+            .chunking(chunking)
+            .cancel_on(&token)
+            .deadline(Duration::from_micros(if draw(4) == 0 {
+                draw(2_000)
+            } else {
+                10_000_000
+            }))
+            .worker_state(|_| 0)
+            .try_map(|calls, item| {
+                *calls += 1;
+                spin(cost);
+                let i = item.0;
+                if i == bad {
+                    match kind {
+                        0 => panic_any("meant"),
+                        1 => return Err(i),
+                        2 => token.cancel(),
+                        _ => assert_eq!(pool.over(0..50).map(|x| x + 1).unwrap().len(), 50),
+                    }
+                }
+                made.fetch_add(1, SeqCst);
+                Ok(Counted(i, &results))
+            });
+        match &run {
+            Ok(all) => assert!(all.iter().enumerate().all(|(i, r)| r.0 == i) && all.len() == len),
+            Err(error) if error.is_panic() => assert!(kind == 0 && error.index() == Some(bad)),
+            Err(RunError::Failed { index, error }) => {
+                assert!(kind == 1 && *index == bad && *error == bad)
+            }
+            Err(error) if error.is_cancelled() => assert_eq!(kind, 2),
+            Err(error) => assert!(error.is_deadline_exceeded()),
+        }
+        drop(run);
+        assert!(
+            items.iter().all(|n| n.load(SeqCst) == 1),
+            "round {round}: items"
+        );
+        let dropped: usize = results.iter().map(|n| n.load(SeqCst)).sum();
+        assert_eq!(dropped, made.into_inner(), "round {round}: results");
+    }
+}
