@@ -78,10 +78,7 @@ where
         let mut parts = input.parts();
         return Some(Tree::whole(
             units,
-            |unit| {
-                let items = leaves.items(unit..unit + 1);
-                leaf(items.start, parts.up_to(items.end))
-            },
+            |unit| leaf(leaves.start(unit), parts.up_to(leaves.start(unit + 1))),
             op,
         ));
     }
@@ -137,9 +134,6 @@ mod sealed {
     }
 }
 
-/// Numbers that a floating-point leaf adds in one go before the next pair of partial sums.
-const LANES: usize = 8;
-
 macro_rules! float_summands {
     ($($float:ty)*) => {$(
         impl Summand for $float {}
@@ -147,18 +141,28 @@ macro_rules! float_summands {
         impl sealed::Sum for $float {
             const ZERO: Self = 0.0;
 
-            /// Eight running sums, item `i` going to sum `i % 8`, added pairwise at the end.
+            /// Eight running sums, item `i` going to sum `i % 8`, added pairwise at the end. They begin at -0, which
+            /// changes no number it is added to, so that the first items can be taken as they are.
             #[inline]
             fn sum(mut items: impl Iterator<Item = Self>) -> Self {
-                let mut lanes = [0.0; LANES];
+                fn pairwise([a, b, c, d, e, f, g, h]: [$float; 8]) -> $float {
+                    ((a + b) + (c + d)) + ((e + f) + (g + h))
+                }
+                let Some(a) = items.next() else { return Self::ZERO };
+                let Some(b) = items.next() else { return a };
+                let Some(c) = items.next() else { return a + b };
+                let mut lanes = [a, b, c, -0.0, -0.0, -0.0, -0.0, -0.0];
+                for lane in &mut lanes[3..] {
+                    match items.next() {
+                        Some(item) => *lane = item,
+                        None => return pairwise(lanes),
+                    }
+                }
                 loop {
                     for lane in &mut lanes {
                         match items.next() {
                             Some(item) => *lane += item,
-                            None => {
-                                let [a, b, c, d, e, f, g, h] = lanes;
-                                return ((a + b) + (c + d)) + ((e + f) + (g + h));
-                            }
+                            None => return pairwise(lanes),
                         }
                     }
                 }

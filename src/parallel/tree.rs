@@ -108,22 +108,42 @@ impl<R> Tree<R> {
         }
     }
 
-    /// The value of the root, for one worker that computes all leaves.
+    /// The value of the root, for one worker that computes all leaves in order.
     #[inline]
     pub(super) fn whole(
         leaves: usize,
         mut leaf: impl FnMut(usize) -> R,
         op: &impl Fn(R, R) -> R,
     ) -> R {
+        /// Finished nodes waiting for their right neighbours: at most one per level.
+        const LEVELS: usize = 20;
+        if leaves == 1 {
+            return leaf(0);
+        }
         let shape = Shape::new(leaves);
-        shape.value(
-            Node {
+        if shape.height as usize >= LEVELS {
+            let root = Node {
                 level: shape.height,
                 index: 0,
-            },
-            &mut leaf,
-            op,
-        )
+            };
+            return shape.value(root, &mut leaf, op);
+        }
+        let mut waiting: [Option<R>; LEVELS] = [const { None }; LEVELS];
+        for index in 0..leaves {
+            let mut value = leaf(index);
+            // As many levels as the index has ones at its end are now complete.
+            let level = index.trailing_ones() as usize;
+            for left in &mut waiting[..level] {
+                let left = left.take().expect("a left neighbour was finished before");
+                value = op(left, value);
+            }
+            waiting[level] = Some(value);
+        }
+        // What is left over has no right neighbour: it goes up as it is, from the right.
+        let right_to_left = waiting.into_iter().flatten();
+        right_to_left
+            .reduce(|right, left| op(left, right))
+            .expect("there is at least one leaf")
     }
 
     /// Brings the leaves `range`, computed by `leaf` in order.
@@ -228,6 +248,19 @@ mod tests {
                 leaves.next_power_of_two().ilog2()
             );
         }
+    }
+
+    #[test]
+    fn one_worker_in_order_makes_the_same_tree() {
+        for leaves in 1..300 {
+            assert_eq!(Tree::whole(leaves, |i| i.to_string(), &join), whole(leaves));
+        }
+        // Beyond the fixed number of levels, by the other way.
+        let many = (1 << 20) + 3;
+        assert_eq!(
+            Tree::whole(many, |i| i as u64, &|a, b| a + b),
+            (0..many as u64).sum()
+        );
     }
 
     proptest! {
