@@ -1,0 +1,137 @@
+//! The example program `overhead`, run as a user runs it.
+
+#![allow(clippy::unwrap_used)] // A helper of a test fails like the test, by panicking.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Runs the program, which `cargo test` builds beside the tests, in a directory of its own.
+fn run(dir: &Path, args: &[&str]) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let target = test.ancestors().nth(2).unwrap();
+    let program = target
+        .join("examples")
+        .join(format!("overhead{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.is_file(),
+        "missing {}: cargo build --example overhead",
+        program.display()
+    );
+    Command::new(program)
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+/// Runs the program, which must succeed and be silent on standard error.
+fn run_well(dir: &Path, args: &[&str]) -> String {
+    let output = run(dir, args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn num_files(dir: &Path) -> usize {
+    fs::read_dir(dir).unwrap().count()
+}
+
+#[test]
+fn a_quick_run_prints_every_row_and_writes_no_file() {
+    let dir = TempDir::new().unwrap();
+    let stdout = run_well(dir.path(), &["--quick", "--workers", "3"]);
+    assert!(stdout.contains("3000 items, a pool of 3,"), "{stdout}");
+    for name in [
+        "serial iterator",
+        "rayon par_iter",
+        "rayon with_max_len(1)",
+        "scipar size(1)",
+        "scipar size(375)",
+        "scipar count(6)",
+        "scipar auto()",
+    ] {
+        let row = stdout.lines().find_map(|line| line.strip_prefix(name));
+        let numbers: Vec<f64> = row
+            .unwrap_or_else(|| panic!("no {name} in {stdout}"))
+            .split_whitespace()
+            .map(|number| number.parse().unwrap())
+            .collect();
+        assert!(
+            numbers.len() == 2 && numbers.iter().all(|n| *n > 0.0),
+            "{stdout}"
+        );
+        assert!(name != "serial iterator" || numbers[1] == 1.0, "{stdout}");
+    }
+    assert_eq!(num_files(dir.path()), 0);
+}
+
+#[test]
+fn the_plot_is_well_formed() {
+    let dir = TempDir::new().unwrap();
+    let stdout = run_well(dir.path(), &["--quick", "--plot", "speed.svg"]);
+    assert!(stdout.ends_with("\nwrote speed.svg\n"), "{stdout}");
+    assert_eq!(num_files(dir.path()), 1);
+    let svg = fs::read_to_string(dir.path().join("speed.svg")).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""));
+    for text in [
+        "serial",
+        "rayon par_iter",
+        "scipar auto()",
+        "100 ns",
+        "1 ms",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    let mut open = Vec::new();
+    for tag in svg.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').unwrap();
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') {
+            open.push(tag.split_whitespace().next().unwrap());
+        }
+    }
+    assert_eq!(open, [""; 0]);
+}
+
+#[test]
+fn bad_input_is_refused_with_one_message_and_no_file() {
+    let dir = TempDir::new().unwrap();
+    for (args, word) in [
+        (["--plot", "speed.png"], ".svg"),
+        (["--plot", "none/speed.svg"], "none/speed.svg"),
+        (["--plot", "new\nline/a.svg"], "new?line"),
+        (["--workers", "0"], "1..=1024"),
+        (["--workers", "-1"], "1..=1024"),
+        (["--workers", "two"], "two"),
+        (["--rounds", "3"], "--rounds"),
+    ] {
+        let output = run(dir.path(), &args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(2), 0),
+            "{stderr}"
+        );
+        assert!(
+            stderr.starts_with("error: ") && stderr.contains(word),
+            "{stderr}"
+        );
+        assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
+    }
+    assert_eq!(num_files(dir.path()), 0);
+}
+
+#[test]
+fn help_names_every_option() {
+    let dir = TempDir::new().unwrap();
+    let help = run_well(dir.path(), &["--help"]);
+    for option in ["--plot <FILE.svg>", "--workers <N>", "--quick"] {
+        assert!(help.contains(option), "{option}: {help}");
+    }
+}
