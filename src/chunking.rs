@@ -161,6 +161,11 @@ impl Chunking {
         matches!(self.kind(), Kind::Auto)
     }
 
+    /// Whether this is `auto` without a minimum length.
+    pub(crate) const fn is_plain_auto(&self) -> bool {
+        self.is_auto() && self.min() == 1
+    }
+
     /// The chunks of `len` items, in order: disjoint, and together the whole of `0..len`.
     ///
     /// For [`auto`](Self::auto), whose chunks in a map depend on timing, these are the leaves of a

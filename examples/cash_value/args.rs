@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
 
-    /// Investment scenario of std_norm_rand.csv [default: the lowest number, 1 as shipped]
+    /// Investment scenario of std_norm_rand.csv [default: 1, or the lowest number where there is no 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0..=u32::MAX))]
     pub(crate) scenario: Option<u32>,
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
@@ -20,12 +20,17 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// and does not start like gzip.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, Box<dyn Error>> {
     let failed = |e: io::Error| format!("cannot read {}: {e}", path.display());
-    let file = File::open(path).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(format!("{}: is a directory, expected a file", path.display()).into());
     }
-    let mut reader = BufReader::new(file);
-    let start = reader.fill_buf().map_err(failed)?;
+    // A pipe may give its first bytes one by one.
+    let mut start = Vec::new();
+    (&mut file)
+        .take(GZIP_MAGIC.len() as u64)
+        .read_to_end(&mut start)
+        .map_err(failed)?;
+    let reader = BufReader::new(Cursor::new(start.clone()).chain(file));
     if start.starts_with(&GZIP_MAGIC) {
         return Ok(Box::new(MultiGzDecoder::new(reader)));
     }

@@ -58,7 +58,7 @@ pub(super) enum Stop {
 }
 
 /// Told about progress.
-pub(super) type Listener<'a> = Box<dyn Fn(Progress) + Sync + 'a>;
+pub(super) type Listener<'a> = Box<dyn Fn(Progress) + Send + Sync + 'a>;
 
 /// What a run listens to and tells. Shared by its workers.
 pub(super) struct Control<'a> {

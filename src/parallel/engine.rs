@@ -199,17 +199,23 @@ fn drive_job(
     let at = Cell::new(0);
     let caught = catch_unwind(AssertUnwindSafe(|| {
         let mut now = began;
+        let mut asked = 0.0;
         loop {
-            match lead.next(now) {
-                Step::Alone(range) => {
-                    // SAFETY: the lead hands out every unit once, in order, to this thread.
-                    if unsafe { job.run(0, range, &at) } == Flow::Stop {
-                        return None;
+            let range = match lead.next(now) {
+                Step::Alone(range) => range,
+                Step::Together { helpers } => {
+                    let alone = lead.spent() - asked;
+                    if pool.is_ready(alone) {
+                        return Some(helpers);
                     }
+                    asked += alone;
+                    lead.once_more()
                 }
-                Step::Together { helpers } if pool.is_ready(lead.rest()) => return Some(helpers),
-                Step::Together { .. } => lead.go_on_alone(),
                 Step::Finished => return None,
+            };
+            // SAFETY: the lead hands out every unit once, in order, to this thread.
+            if unsafe { job.run(0, range, &at) } == Flow::Stop {
+                return None;
             }
             now = pool.now();
         }
@@ -318,6 +324,7 @@ impl Run<'_> {
     /// Shares the rest of the job with `helpers` others, and with more if the work turns out longer.
     fn together(&self, wake: Wake, helpers: usize, max_helpers: usize) -> Seen {
         let work = |seat: usize, call: &Call| {
+            let _counted = self.pool.count_cpu();
             self.first_help
                 .fetch_min(self.pool.now(), Ordering::Relaxed);
             self.call_up_to(FAN_OUT, call);

@@ -324,9 +324,9 @@ where
 /// # Ordering and determinism
 ///
 /// Reproducible: the same bits for any number of workers and any timing. Floating-point leaves ([`Chunking::ranges`] of the
-/// length) keep eight running sums, item `i` of the leaf going to sum `i % 8`, which are added pairwise; leaves are added in the tree of
+/// length; under `auto` those of `auto().min_len(128)`, as items are cheap) keep eight running sums, item `i` of the leaf going to sum `i % 8`, which are added pairwise; leaves are added in the tree of
 /// [`par_map_reduce_chunked`]. So the error of a sum of `n` numbers grows like `(m / 8 + log2(n / m)) eps` with leaves of `m` items
-/// (under `auto` between `n^(2/3) / 16` and `n^(2/3) / 8` of them), where a plain loop's grows like `n eps`; pairwise summation with the usual
+/// (under `auto` 128, or between `n^(2/3) / 16` and `n^(2/3) / 8` where that is more), where a plain loop's grows like `n eps`; pairwise summation with the usual
 /// blocks of 128 has `(16 + log2(n / 128)) eps`.
 ///
 /// # Blocking

@@ -69,7 +69,7 @@ pub struct Parallel<'a, S: Source, W = NoState> {
     state: W,
 }
 
-type Hint<'a, S> = Box<dyn Fn(&Input<S>) -> Vec<usize> + 'a>;
+type Hint<'a, S> = Box<dyn Fn(&Input<S>) -> Vec<usize> + Send + 'a>;
 
 /// How a worker's state is made.
 pub trait WorkerState: Sync + sealed::Sealed {
@@ -177,7 +177,7 @@ impl<'a, S: Source, W> Parallel<'a, S, W> {
     /// Called with the number of finished items about every 50 ms, and when the last one is finished, on the thread of
     /// whichever worker finds that it is time; never twice at once.
     #[doc(alias = "tqdm")]
-    pub fn progress(mut self, listener: impl Fn(Progress) + Sync + 'a) -> Self {
+    pub fn progress(mut self, listener: impl Fn(Progress) + Send + Sync + 'a) -> Self {
         self.listener = Some(Box::new(listener));
         self
     }
@@ -193,7 +193,7 @@ impl<'a, S: Source, W> Parallel<'a, S, W> {
     ///
     /// Sorts the indices: worth it where items cost microseconds and more.
     #[doc(alias = "longest_first")]
-    pub fn cost_hint(mut self, cost: impl Fn(S::Item) -> f64 + 'a) -> Self
+    pub fn cost_hint(mut self, cost: impl Fn(S::Item) -> f64 + Send + 'a) -> Self
     where
         S::Item: Copy,
     {

@@ -199,12 +199,22 @@ macro_rules! integer_summands {
 float_summands! { f32 f64 }
 integer_summands! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
 
+/// The chunking for items that cost next to nothing: under `auto`, leaves of at least `min_len` items.
+const fn with_cheap_items(chunking: Chunking, min_len: usize) -> Chunking {
+    if chunking.is_plain_auto() {
+        chunking.min_len(min_len)
+    } else {
+        chunking
+    }
+}
+
 #[inline]
 pub(super) fn sum<S>(pool: &Pool, source: S, chunking: Chunking) -> S::Value
 where
     S: Values,
     S::Value: Summand,
 {
+    let chunking = with_cheap_items(chunking, 128);
     let leaf = |_: usize, chunk: Chunk<'_, S>| sealed::Sum::sum(chunk.into_iter().map(S::value));
     reduce_leaves(pool, source, chunking, &leaf, &sealed::Sum::plus).unwrap_or(sealed::Sum::ZERO)
 }
@@ -222,6 +232,7 @@ where
     S: Values,
     S::Value: PartialOrd + Send,
 {
+    let chunking = with_cheap_items(chunking, 1_024);
     type Best<V> = Option<(usize, V)>;
     // The earlier one stays unless the later one is better: the lowest index wins ties.
     let better = |first: Best<S::Value>, second: Best<S::Value>| match (&first, &second) {

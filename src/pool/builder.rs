@@ -134,7 +134,12 @@ impl PoolBuilder {
 impl Settings {
     /// Starts `num_threads` threads.
     pub(super) fn start(&self, num_threads: usize) -> Result<Threads, PoolError> {
-        let handles = Mutex::new(Vec::with_capacity(num_threads));
+        let most = rayon::max_num_threads();
+        if num_threads > most {
+            let workers = num_threads;
+            return Err(PoolError(Reason::TooMany { workers, most }));
+        }
+        let handles = Mutex::new(Vec::new());
         let placement = (!self.keep_affinity).then(|| Arc::new(Placement::new()));
         let mut failure = None;
         let mut rayon = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
@@ -235,6 +240,8 @@ enum Reason {
         #[source]
         error: Arc<io::Error>,
     },
+    #[error("{workers} workers are more than the {most} that a pool can have")]
+    TooMany { workers: usize, most: usize },
     #[error("the threads could not be started: {0}")]
     Other(String),
 }

@@ -1,5 +1,6 @@
 //! The pool: threads that help, and what it has learned about helping.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -62,8 +63,47 @@ pub struct Pool {
     tick: AtomicU32,
     /// When helpers last worked, by the pool's clock.
     last_help: AtomicU64,
-    /// Nanoseconds of work that was worth sharing while there were no threads yet.
+    /// Nanoseconds that callers worked alone while they wanted helpers and there were no threads yet.
     wanted: AtomicU64,
+    /// Nanoseconds of CPU time that the pool's threads spent on work for callers.
+    helped: AtomicU64,
+}
+
+thread_local! {
+    /// Whether this thread's CPU time is being counted already.
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A stretch in which a thread's CPU time is counted, once, however such stretches are nested.
+pub(crate) struct Counted<'a> {
+    total: Option<&'a AtomicU64>,
+    start: Duration,
+    /// Whether this is the outermost stretch.
+    outermost: bool,
+}
+
+impl<'a> Counted<'a> {
+    fn begin(total: Option<&'a AtomicU64>) -> Self {
+        let outermost = !COUNTED.replace(true);
+        Self {
+            total,
+            start: thread_time(),
+            outermost,
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if !self.outermost {
+            return;
+        }
+        COUNTED.set(false);
+        if let Some(total) = self.total {
+            let spent = thread_time().saturating_sub(self.start);
+            total.fetch_add(spent.as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Running threads.
@@ -127,6 +167,7 @@ impl Pool {
             tick: AtomicU32::new(0),
             last_help: AtomicU64::new(0),
             wanted: AtomicU64::new(0),
+            helped: AtomicU64::new(0),
         }
     }
 
@@ -163,7 +204,10 @@ impl Pool {
                 if let Some(placement) = &threads.placement {
                     placement.release();
                 }
-                Ok(threads.rayon().install(f))
+                Ok(threads.rayon().install(|| {
+                    let _counted = self.count_cpu();
+                    f()
+                }))
             }
             Err(error) => Err(error.clone()),
         }
@@ -171,14 +215,11 @@ impl Pool {
 
     /// Runs `f` on this thread and says how long it took, in wall time and in CPU time.
     ///
-    /// The CPU time is exact: that of this thread and of this pool's threads, each read from
-    /// its own clock, where the [process's clock](crate::Clock::Process) lags by milliseconds. Work of other
-    /// pools is not counted; work of other callers of this pool is.
-    ///
-    /// # Blocking
-    ///
-    /// Before and after `f` each thread of the pool is asked for its clock, so a thread that is busy with
-    /// other work holds the answer up, for 100 ms at most: after that its part is left out.
+    /// The CPU time is that of this thread and of the pool's threads while they worked for one of its callers, each
+    /// read from its own clock: it has no lag, where the [process's clock](crate::Clock::Process) lags by milliseconds,
+    /// and waking threads and waiting for work are not in it. Work for other callers of this pool is counted,
+    /// work of other pools is not; of what [`install`](Self::install) runs, the closure is, and what rayon
+    /// hands to further threads is not: take a [`Timer`](crate::Timer) for that.
     ///
     /// # Examples
     ///
@@ -190,53 +231,23 @@ impl Pool {
     /// println!("{timing}, bound: {}", timing.bound(pool.num_workers()));
     /// ```
     pub fn time<R>(&self, f: impl FnOnce() -> R) -> (R, Timing) {
-        let before = self.clocks();
+        let _counted = Counted::begin(None);
+        let helped = self.helped.load(Ordering::Relaxed);
         let wall = Instant::now();
+        let own = thread_time();
         let result = f();
+        let own = thread_time().saturating_sub(own);
         let wall = wall.elapsed();
-        let after = self.clocks();
-        // A thread that did not answer both times is left out; one that was not there before began at zero.
-        let cpu = after.iter().enumerate().filter_map(|(thread, after)| {
-            let before = before.get(thread).copied().unwrap_or(Some(Duration::ZERO));
-            after
-                .zip(before)
-                .map(|(after, before)| after.saturating_sub(before))
-        });
-        (result, Timing::exact(wall, cpu.sum()))
+        let helped = self.helped.load(Ordering::Relaxed).wrapping_sub(helped);
+        (
+            result,
+            Timing::exact(wall, own + Duration::from_nanos(helped)),
+        )
     }
 
-    /// CPU time of this thread, and of each thread of the pool that answers in time.
-    fn clocks(&self) -> Vec<Option<Duration>> {
-        /// Long beside a wake-up, short for somebody who waits.
-        const PATIENCE: Duration = Duration::from_millis(100);
-        let mut clocks = vec![Some(thread_time())];
-        if let Some(Ok(threads)) = self.threads.get() {
-            let rayon = threads.rayon();
-            clocks.resize(1 + rayon.current_num_threads(), None);
-            let own = rayon.current_thread_index();
-            let (send, receive) = crossbeam_channel::unbounded();
-            rayon.spawn_broadcast(move |context| {
-                // This thread's own clock has been read; and nobody listens after the time is up.
-                let time = if Some(context.index()) == own {
-                    Duration::ZERO
-                } else {
-                    thread_time()
-                };
-                let _ = send.send((context.index(), time));
-            });
-            if let Some(own) = own {
-                clocks[1 + own] = Some(Duration::ZERO); // it cannot answer while it waits here
-            }
-            let others = rayon.current_num_threads() - usize::from(own.is_some());
-            let deadline = Instant::now() + PATIENCE;
-            for _ in 0..others {
-                match receive.recv_deadline(deadline) {
-                    Ok((thread, time)) => clocks[1 + thread] = Some(time),
-                    Err(_) => break,
-                }
-            }
-        }
-        clocks
+    /// Counts this thread's CPU time as the pool's until the answer is dropped.
+    pub(crate) fn count_cpu(&self) -> Counted<'_> {
+        Counted::begin(Some(&self.helped))
     }
 
     /// How many helpers a caller on this thread can have: every worker but itself.
@@ -301,20 +312,23 @@ impl Pool {
         Placed(placement)
     }
 
-    /// Whether helpers are to be had for `rest` nanoseconds of work: threads are there, or enough
-    /// work has been wanted by now to start them.
-    pub(crate) fn is_ready(&self, rest: f64) -> bool {
+    /// Whether helpers are to be had: threads are there, or callers that wanted some have worked alone for long enough
+    /// to start them. `alone` is for how long this one has, since it asked before.
+    ///
+    /// Time that was spent is asked for, not time that is expected: the first items of a program run on cold caches and look
+    /// a hundred times as dear as they are.
+    pub(crate) fn is_ready(&self, alone: f64) -> bool {
         /// Starting a thread costs tens of microseconds, once.
-        const WORTH_A_THREAD: u64 = 100_000;
+        const WORTH_A_THREAD: u64 = 25_000;
         if let Some(threads) = self.threads.get() {
             return threads.is_ok();
         }
-        let rest = rest as u64;
-        let wanted = self
+        let alone = alone as u64;
+        let waited = self
             .wanted
-            .fetch_add(rest, Ordering::Relaxed)
-            .saturating_add(rest);
-        wanted / WORTH_A_THREAD >= self.num_workers as u64 && self.threads().is_ok()
+            .fetch_add(alone, Ordering::Relaxed)
+            .saturating_add(alone);
+        waited / WORTH_A_THREAD >= self.num_workers as u64 && self.threads().is_ok()
     }
 
     fn threads(&self) -> &Result<Threads, PoolError> {

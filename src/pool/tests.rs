@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier};
 
 use super::*;
 use crate::chunking::Chunking;
@@ -201,10 +201,10 @@ fn a_pool_describes_itself() {
 #[test]
 fn time_counts_the_cpu_of_all_workers_exactly() {
     let pool = Pool::builder().workers(2).build().unwrap();
-    // Both threads burn 30 ms, the caller 10: whatever the machine does meanwhile, that is 70 ms of CPU time.
+    // Workers burn 60 ms, the caller another 10: whatever the machine does meanwhile, that is 70 ms of CPU time.
     let (wall, timing) = pool.time(|| {
         let wall = Instant::now();
-        on_every_thread(&pool, || burn(Duration::from_millis(30)));
+        pool.par_for_each_chunked(0..60, Chunking::size(1), |_| burn(Duration::from_millis(1)));
         burn(Duration::from_millis(10));
         wall.elapsed()
     });
@@ -292,28 +292,42 @@ fn time_on_a_thread_of_the_pool_counts_that_thread_once() {
     );
 }
 
-/// A thread that does not answer is left out; what the others did is counted all the same.
+/// Neither waking threads nor their waiting is in the time of a call that they have no part in.
 #[test]
-fn time_with_a_thread_that_does_not_answer_counts_the_others() {
+fn time_of_a_short_call_is_the_callers_alone() {
     let pool = Pool::builder().workers(2).build().unwrap();
-    // A past for each thread, which is not to be held against the present.
-    on_every_thread(&pool, || burn(Duration::from_millis(60)));
-    let (hold, held) = mpsc::sync_channel::<()>(0);
-    let (began, begun) = mpsc::channel();
-    let (_, timing) = pool.time(|| {
-        pool.threads().as_ref().unwrap().rayon().spawn(move || {
-            began.send(()).unwrap();
-            let _ = held.recv(); // until `hold` is dropped, after the timing
-        });
-        begun.recv().unwrap();
-        burn(Duration::from_millis(20));
-    });
-    drop(hold);
-    assert!(
-        timing.cpu >= Duration::from_millis(20),
-        "{timing}: the caller alone used 20 ms"
+    on_every_thread(&pool, || burn(Duration::from_millis(5)));
+    for _ in 0..100 {
+        let ((), timing) = pool.time(|| ());
+        assert!(timing.cpu < Duration::from_millis(1), "{timing}");
+        let (_, timing) = pool.time(|| burn(Duration::from_micros(200)));
+        assert!(timing.parallelism() < 1.1, "{timing}");
+    }
+}
+
+#[test]
+fn more_workers_than_any_pool_can_have_are_an_error() {
+    let error = Pool::builder().workers(usize::MAX).build().unwrap_err();
+    assert!(error.to_string().contains("more than"), "{error}");
+    assert!(Pool::new(usize::MAX).install(|| ()).is_err());
+    assert_eq!(
+        Pool::new(usize::MAX).par_map_chunked(0..3, 1, |i| i),
+        [0, 1, 2]
     );
-    assert!(timing.cpu < Duration::from_millis(40), "{timing}");
+}
+
+/// The first items of a program run on cold caches; that is no reason to start threads.
+#[test]
+fn a_short_first_call_starts_no_thread() {
+    let started = (0..200)
+        .filter(|_| {
+            let pool = Pool::new(2);
+            let xs = vec![1.0; 1_000];
+            assert_eq!(pool.par_sum_chunked(&xs, Chunking::auto()), 1_000.0);
+            pool.threads.get().is_some()
+        })
+        .count();
+    assert!(started < 20, "{started} of 200 started threads"); // the system may interrupt some of them
 }
 
 #[test]

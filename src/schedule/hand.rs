@@ -97,7 +97,7 @@ impl Hand {
         if left == 0 {
             return None;
         }
-        let share = left / (VISITS * workers);
+        let share = left / VISITS / workers;
         let wanted = match self.cost {
             // Nothing is known: start small and double.
             None => (2 * self.chunk).min(share),

@@ -99,15 +99,12 @@ impl Lead {
         (self.last - self.began) as f64
     }
 
-    /// Estimated nanoseconds of work in what has not been handed out.
-    pub(crate) fn rest(&self) -> f64 {
-        (self.units - self.done) as f64 * self.cost().unwrap_or(0.0)
-    }
-
-    /// Gives up on helpers for this call: there are none to be had yet.
-    pub(crate) fn go_on_alone(&mut self) {
-        self.max_helpers = 0;
-        self.stretch = 0;
+    /// Another stretch alone, as there are no helpers to be had yet: as many units as were done before.
+    pub(crate) fn once_more(&mut self) -> Range<usize> {
+        self.stretch = self.done.clamp(1, self.units - self.done);
+        let range = self.done..self.done + self.stretch;
+        self.done = range.end;
+        range
     }
 
     /// Whether waking was refused although the rest was not small against its price.

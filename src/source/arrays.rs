@@ -88,6 +88,12 @@ pub struct Outer<'s, T, D: Dimension>(ArrayView<'s, T, D>);
 impl<'s, T, D: Dimension> Outer<'s, T, D> {
     /// All the subviews as one view, of the dimension of the source.
     #[must_use]
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        self.0.view()
+    }
+
+    /// The same view, for as long as the source is borrowed.
+    #[must_use]
     pub fn into_view(self) -> ArrayView<'s, T, D> {
         self.0
     }
@@ -99,6 +105,12 @@ pub struct OuterMut<'s, T, D: Dimension>(ArrayViewMut<'s, T, D>);
 
 impl<'s, T, D: Dimension> OuterMut<'s, T, D> {
     /// All the subviews as one view, of the dimension of the source.
+    #[must_use]
+    pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
+        self.0.view_mut()
+    }
+
+    /// The same view, for as long as the source is borrowed.
     #[must_use]
     pub fn into_view(self) -> ArrayViewMut<'s, T, D> {
         self.0

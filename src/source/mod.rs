@@ -35,6 +35,11 @@ pub use vector::VecChunk;
 ///
 /// Turning an array without any dimension (`IxDyn` of length 0) into a source, or a range of more than
 /// `usize::MAX` integers, panics at the start of the operation.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something whose items can be handed out by index",
+    note = "pass `&xs` or `&xs[..]` for a slice, a vector or an `Arc<Vec<_>>`, a vector by value, a range of integers, `array.view()` or \
+            `&array`; for anything else map over `0..n` and index in the closure"
+)]
 pub trait Source: Sized + sealed::Sealed {
     /// What the closure gets.
     type Item;
@@ -96,7 +101,12 @@ pub trait Shared: Sync {
 /// [`par_reduce_chunked`](crate::par_reduce_chunked) and
 /// [`par_sum_chunked`](crate::par_sum_chunked) take.
 ///
-/// A `&[f64]` has the values `f64`, cloned; a `Vec<f64>` or a range gives its items.
+/// A `&[f64]` has the values `f64`, cloned, and so has a one-dimensional array or view; a `Vec<f64>` or a range gives its
+/// items. Arrays of more dimensions have none.
+#[diagnostic::on_unimplemented(
+    message = "the items of `{Self}` cannot be had by value",
+    note = "slices, vectors, ranges and one-dimensional arrays have values; give others to `par_map_reduce_chunked`"
+)]
 pub trait Values: Source {
     /// The item by value.
     type Value;

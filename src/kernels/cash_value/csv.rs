@@ -66,8 +66,8 @@ impl Assumptions {
     /// | File | Columns |
     /// |---|---|
     /// | `product_spec_table.csv` | `spec_id`, `premium_type` (`SINGLE`, `LEVEL`), `has_surr_charge` (`True`, `False`), `surr_charge_id`, `load_prem_rate`, `is_wl` |
-    /// | `mort_table.csv` | `age`, `0`, `1`, ...: policy year, the last one "and later" |
-    /// | `surr_charge_table.csv` | `duration`, then one column per type of charge |
+    /// | `mort_table.csv` | `age`, `0`, `1`, ...: policy year, the last one "and later"; no others |
+    /// | `surr_charge_table.csv` | `duration`, then one column per type of charge; needed also where no product has one |
     /// | `disc_rate_ann.csv` | `year`, `zero_spot` |
     /// | `std_norm_rand.csv` | `scen_id`, `t`, `std_norm_rand` |
     ///
@@ -146,13 +146,21 @@ fn read_mortality(sheet: &Sheet) -> Result<MortalityTable, CashValueError> {
             return Err(sheet.origin().value(row, "age", age, expected));
         }
     }
-    // Policy years: the columns whose name is a number.
-    let years = sheet
-        .header
-        .iter()
-        .filter(|name| name.parse::<u32>().is_ok())
-        .count()
-        .max(1);
+    // Every other column is a policy year: one with another name would be missing among the rates.
+    let names = || {
+        sheet
+            .header
+            .iter()
+            .filter(|name| *name != "age" && !name.is_empty())
+    };
+    let years = names().count().max(1);
+    if let Some(stranger) = names().find(|name| !(0..years).any(|year| **name == year.to_string()))
+    {
+        return Err(sheet.unexpected_column(
+            stranger,
+            "\"age\", or a policy year \"0\", \"1\", ... without gaps",
+        ));
+    }
     let columns: Vec<Vec<f64>> = (0..years)
         .map(|year| sheet.map(&year.to_string(), "a probability from 0 to 1", number))
         .collect::<Result<_, _>>()?;

@@ -66,6 +66,16 @@ pub enum CashValueError {
         /// The column.
         column: String,
     },
+    /// A column is in the header that has no meaning in this table.
+    #[error("{}: line 1: column {column:?} is unknown, expected {expected}", path.display())]
+    UnexpectedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The columns that have one.
+        expected: String,
+    },
     /// A line has more or fewer fields than the header.
     #[error("{}: line {line}: found {found} fields, expected {expected} as in the header", path.display())]
     FieldCount {
@@ -111,7 +121,10 @@ pub enum CashValueError {
         expected: &'static str,
     },
     /// The scenario is not in the table of normal draws.
-    #[error("scenario {id} is not in the table of normal draws, expected one of {known:?}")]
+    #[error(
+        "scenario {id} is not in the table of normal draws, expected one of {}",
+        few(known)
+    )]
     UnknownScenario {
         /// The scenario asked for.
         id: u32,
@@ -120,7 +133,7 @@ pub enum CashValueError {
     },
     /// The portfolio reaches further into the future than the tables.
     #[error(
-        "{place}, column \"{column}\": found {found}, which makes {months} months for point {point_id}, \
+        "{place}, column \"{column}\": found {found}, which with duration_mth {duration_mth} makes {months} months for point {point_id}, \
          expected at most {limit}, where the tables end (the last {table})"
     )]
     Horizon {
@@ -132,6 +145,8 @@ pub enum CashValueError {
         found: i64,
         /// Its label.
         point_id: i64,
+        /// Months since its issue at the start of the projection.
+        duration_mth: i64,
         /// The months it needs.
         months: i64,
         /// The months the tables have.
@@ -149,6 +164,15 @@ pub enum CashValueError {
         /// Infinity or NaN.
         found: f64,
     },
+}
+
+/// A list for a message: all of a few, the first ones of many.
+pub(super) fn few<T: fmt::Debug>(all: &[T]) -> String {
+    const MOST: usize = 12;
+    match all.len().checked_sub(MOST) {
+        None | Some(0) => format!("{all:?}"),
+        Some(more) => format!("{:?} and {more} more", &all[..MOST]),
+    }
 }
 
 /// Where in the data a value stands.

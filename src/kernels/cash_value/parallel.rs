@@ -81,7 +81,7 @@ pub struct Projector<'a> {
 }
 
 /// Is told the number of points finished so far.
-type Progress<'a> = Box<dyn Fn(usize) + Sync + 'a>;
+type Progress<'a> = Box<dyn Fn(usize) + Send + Sync + 'a>;
 
 impl<'a> Projector<'a> {
     /// A projection on the global pool that hands out one block of 256 points at a time.
@@ -114,7 +114,7 @@ impl<'a> Projector<'a> {
     ///
     /// Workers call it, at the same time and not in the order of the numbers; each number comes once, the last
     /// one is the length of the portfolio.
-    pub fn progress(mut self, report: impl Fn(usize) + Sync + 'a) -> Self {
+    pub fn progress(mut self, report: impl Fn(usize) + Send + Sync + 'a) -> Self {
         self.progress = Some(Box::new(report));
         self
     }

@@ -113,6 +113,7 @@ impl<'a> Plan<'a> {
                     place: self.portfolio.origin.place(point),
                     column,
                     found: i64::from(found),
+                    duration_mth: i64::from(columns.duration_mth[point]),
                     point_id: self.portfolio.point_ids()[point],
                     months,
                     limit,
@@ -139,7 +140,7 @@ fn find_terms<'a>(
         Some(index) => Ok(assumptions.rates().terms(index)),
         None => {
             let known: Vec<&str> = products.iter().map(|product| product.id.as_str()).collect();
-            let expected = format!("a product of {known:?}");
+            let expected = format!("a product of {}", super::error::few(&known));
             Err(portfolio
                 .origin
                 .value(spec.first_row, "spec_id", &spec.id, expected))

@@ -124,6 +124,15 @@ impl Sheet {
         Ok(())
     }
 
+    /// The error for a column that does not belong.
+    pub(super) fn unexpected_column(&self, column: &str, expected: &str) -> CashValueError {
+        CashValueError::UnexpectedColumn {
+            path: self.path.clone(),
+            column: column.to_owned(),
+            expected: expected.to_owned(),
+        }
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin::File {
             path: self.path.clone(),

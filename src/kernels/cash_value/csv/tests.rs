@@ -60,7 +60,7 @@ fn the_projection_names_the_line_of_a_point_that_the_tables_do_not_cover() {
     );
     assert_eq!(
         project("7,A,50,M,9999,1,500000,0,500000,0"),
-        "points.csv: line 3, column \"policy_term\": found 9999, which makes 119989 months for point 7, \
+        "points.csv: line 3, column \"policy_term\": found 9999, which with duration_mth 0 makes 119989 months for point 7, \
          expected at most 1801, where the tables end (the last normal draw)"
     );
 }
@@ -202,13 +202,13 @@ fn wrong_tables_are_refused() {
             mortality,
             ",3,",
             ",7,",
-            "line 1: no column \"3\", expected it in the header",
+            "line 1: column \"7\" is unknown, expected \"age\", or a policy year \"0\", \"1\", ... without gaps",
         ),
         (
             mortality,
             "age,0",
             "age,year",
-            "line 1: no column \"0\", expected it in the header",
+            "line 1: column \"year\" is unknown, expected \"age\", or a policy year \"0\", \"1\", ... without gaps",
         ),
         (
             charges,

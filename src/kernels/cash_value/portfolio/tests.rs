@@ -108,7 +108,7 @@ fn a_projection_beyond_the_tables_is_refused() {
             ],
             shipped()
         ),
-        "portfolio: row 1, column \"policy_term\": found 150, which makes 1802 months for point 2, \
+        "portfolio: row 1, column \"policy_term\": found 150, which with duration_mth -1 makes 1802 months for point 2, \
          expected at most 1801, where the tables end (the last normal draw)"
     );
     let mut tables = shipped().tables().clone();
@@ -116,7 +116,7 @@ fn a_projection_beyond_the_tables_is_refused() {
     let short = Assumptions::new(tables, Default::default()).unwrap();
     assert_eq!(
         both_refuse(&[POINT], &short),
-        "portfolio: row 0, column \"policy_term\": found 10, which makes 121 months for point 1, \
+        "portfolio: row 0, column \"policy_term\": found 10, which with duration_mth 0 makes 121 months for point 1, \
          expected at most 120, where the tables end (the last spot rate)"
     );
 }
@@ -130,7 +130,7 @@ fn extreme_integers_do_not_overflow() {
     };
     assert_eq!(
         both_refuse(&[endless], shipped()),
-        "portfolio: row 0, column \"policy_term\": found 2147483647, which makes 25769804305 months for point 1, \
+        "portfolio: row 0, column \"policy_term\": found 2147483647, which with duration_mth -540 makes 25769804305 months for point 1, \
          expected at most 1801, where the tables end (the last normal draw)"
     );
     let ancient = Point {
