@@ -280,7 +280,8 @@ fn a_run_with_a_hint_that_stops_early_keeps_and_names_the_right_items() {
             match outcome {
                 Outcome::Done(result) => assert_eq!(result.0, i),
                 Outcome::Panicked(panic) => assert_eq!((i, panic.message()), (190, Some("meant"))),
-                Outcome::NotRun => assert!(i < 160, "{i} of the dear ones was not run"),
+                // Alone, the dear ones are all done by then; a second worker may have been interrupted over any of them.
+                Outcome::NotRun => assert!(i < 150 || workers > 1, "{i} was not run"),
                 Outcome::Failed(()) => unreachable!(),
             }
         }

@@ -246,9 +246,10 @@ impl<R> Output<R> {
             *self.handed.get_mut() == self.len && self.holes().is_empty(),
             "every result was written"
         );
+        drop(std::mem::take(self.holes())); // empty, but it may own an allocation
         let this = ManuallyDrop::new(self);
         // SAFETY: the parts are those of the vector that `new` took apart, and by the line above and the
-        // promise of `close` all `len` results are initialised. `holes` is empty and owns nothing.
+        // promise of `close` all `len` results are initialised. `holes` owns nothing.
         unsafe { Vec::from_raw_parts(this.start, this.len, this.capacity) }
     }
 
