@@ -609,17 +609,20 @@ where
                 unsafe { self.stretch(number, &mut seat, items, at) }
             }
             Some(order) => {
-                let mut flow = Flow::Go;
-                for &item in &order[units] {
-                    if flow == Flow::Go {
-                        // SAFETY: the order is a permutation, so disjoint positions have different items.
-                        flow = unsafe { self.stretch(number, &mut seat, item..item + 1, at) };
-                    } else {
-                        // SAFETY: as above.
-                        unsafe { self.leave_out(item..item + 1) };
+                let mut rest = Rest {
+                    job: self,
+                    items: order[units].iter(),
+                };
+                loop {
+                    let Some(&item) = rest.items.next() else {
+                        break Flow::Go;
+                    };
+                    // SAFETY: the order is a permutation, so disjoint positions have different items.
+                    if unsafe { self.stretch(number, &mut seat, item..item + 1, at) } == Flow::Stop
+                    {
+                        break Flow::Stop;
                     }
                 }
-                flow
             }
         };
         seat.busy += began.elapsed();
@@ -630,10 +633,10 @@ where
         let mut items = self.grains.start(handed);
         if let Some(order) = &self.order {
             // Positions are not indices: what was not come to is taken and dropped here, so that all indices were.
-            for &item in &order[items..] {
-                // SAFETY: positions from `handed` on were not given to `run`.
-                unsafe { self.leave_out(item..item + 1) };
-            }
+            drop(Rest {
+                job: self,
+                items: order[items..].iter(),
+            });
             items = order.len();
         }
         // SAFETY: `run` takes all the items of its units.
@@ -731,6 +734,23 @@ where
             output: &self.output,
             items,
         });
+    }
+}
+
+/// Items of a worker's chunk, in the order of a hint, that it has not come to. Whether it stops or unwinds, they are taken and
+/// dropped, and their places stay empty.
+struct Rest<'a, 'j, S: Source, W: WorkerState, R, E, F> {
+    job: &'a Long<'j, S, W, R, E, F>,
+    items: std::slice::Iter<'a, usize>,
+}
+
+impl<S: Source, W: WorkerState, R, E, F> Drop for Rest<'_, '_, S, W, R, E, F> {
+    #[allow(unsafe_code, reason = "takes what the engine handed out")]
+    fn drop(&mut self) {
+        for &item in self.items.by_ref() {
+            // SAFETY: the items were handed to whoever made this value, who has not come to those that are left.
+            unsafe { self.job.leave_out(item..item + 1) };
+        }
     }
 }
 
