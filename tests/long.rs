@@ -420,3 +420,28 @@ fn random_runs_lose_nothing_and_drop_everything_once() {
         assert_eq!(dropped, made.into_inner(), "round {round}: results");
     }
 }
+
+/// Cheap items are handed out many at a time; what a chunk has not come to when it unwinds was never made.
+#[test]
+fn a_panic_in_the_middle_of_a_chunk_with_a_hint_drops_what_was_made_and_nothing_else() {
+    quiet();
+    for workers in [1, 2] {
+        let pool = started(workers);
+        for round in 0..100 {
+            let results = counters(500);
+            let made = AtomicUsize::new(0);
+            let fails = |i| round > 20 && i == 250;
+            let run = pool.over(0..500_usize).cost_hint(|i| i as f64).map(|i| {
+                if fails(i) {
+                    panic_any("meant");
+                }
+                made.fetch_add(1, SeqCst);
+                Counted(i, &results)
+            });
+            assert_eq!(run.is_err(), fails(250));
+            drop(run);
+            let dropped: usize = results.iter().map(|n| n.load(SeqCst)).sum();
+            assert_eq!(dropped, made.into_inner());
+        }
+    }
+}
