@@ -164,9 +164,9 @@ pub(crate) struct Output<R> {
     holes: Mutex<Vec<Range<usize>>>,
 }
 
+#[allow(unsafe_code, reason = "a raw pointer has to be shared between workers")]
 // SAFETY: through `&Output` a result is reached only by `fill`, by one thread, as each index is handed
 // out once: sending an `R` from that thread, for which `R: Send` suffices.
-#[allow(unsafe_code, reason = "a raw pointer has to be shared between workers")]
 unsafe impl<R: Send> Sync for Output<R> {}
 
 impl<R> Output<R> {

@@ -76,9 +76,9 @@ impl<T, D> fmt::Debug for SharedArrayMut<'_, T, D> {
     }
 }
 
+#[allow(unsafe_code, reason = "a raw view has to be shared between workers")]
 // SAFETY: through `&SharedArrayMut` an element is reached only by `part`, by one thread, as each
 // index is handed out once: sending a `&mut T`, for which `T: Send` suffices.
-#[allow(unsafe_code, reason = "a raw view has to be shared between workers")]
 unsafe impl<T: Send, D: Sync> Sync for SharedArrayMut<'_, T, D> {}
 
 /// Some neighbouring subviews along the outer axis of an array; iterates over them.

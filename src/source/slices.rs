@@ -51,9 +51,9 @@ impl<'s, T> SharedMut<'s, T> {
     }
 }
 
+#[allow(unsafe_code, reason = "a raw pointer has to be shared between workers")]
 // SAFETY: through `&SharedMut` an item is reached only by `take`, by one thread, as each index is
 // handed out once; that is sending a `&mut T` to that thread, for which `T: Send` suffices.
-#[allow(unsafe_code, reason = "a raw pointer has to be shared between workers")]
 unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
 
 #[allow(unsafe_code, reason = "disjoint mutable parts of one slice")]

@@ -45,9 +45,9 @@ pub struct SharedVec<T> {
     taken: usize,
 }
 
+#[allow(unsafe_code, reason = "a raw pointer has to be shared between workers")]
 // SAFETY: through `&SharedVec` an item is reached only by `take`, which moves it to one thread, as
 // each index is handed out once: sending a `T`, for which `T: Send` suffices.
-#[allow(unsafe_code, reason = "a raw pointer has to be shared between workers")]
 unsafe impl<T: Send> Sync for SharedVec<T> {}
 
 #[allow(unsafe_code, reason = "moves items out of a vector by index")]
@@ -103,11 +103,11 @@ pub struct VecChunk<'a, T> {
     items: PhantomData<(&'a (), T)>,
 }
 
+#[allow(unsafe_code, reason = "holds a raw pointer to items that it owns")]
 // SAFETY: a chunk owns its items as a `Vec<T>` would, and nothing else reaches them.
-#[allow(unsafe_code, reason = "holds a raw pointer to items that it owns")]
 unsafe impl<T: Send> Send for VecChunk<'_, T> {}
-// SAFETY: a shared chunk gives out `&T` only.
 #[allow(unsafe_code, reason = "holds a raw pointer to items that it owns")]
+// SAFETY: a shared chunk gives out `&T` only.
 unsafe impl<T: Sync> Sync for VecChunk<'_, T> {}
 
 impl<T> VecChunk<'_, T> {
