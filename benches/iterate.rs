@@ -14,11 +14,12 @@
 mod common;
 
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rayon::prelude::*;
-use scipar::{Chunking, Timer, par_map_into_chunked};
+use scipar::{Chunking, Pool, Timer, par_map_into_chunked};
 
 use common::machine;
 use common::stats::{Random, median};
@@ -39,7 +40,10 @@ struct Options {
     /// Regions per contender, with pauses
     #[arg(long, default_value_t = 300)]
     paused_steps: usize,
-    /// Pause before a region in the second table
+    /// Microseconds that the serial region lasts
+    #[arg(long, value_name = "US", value_delimiter = ',', default_values_t = [20.0, 50.0, 200.0])]
+    regions: Vec<f64>,
+    /// Pause before a region in the last table
     #[arg(long, value_name = "MS", default_value_t = 10)]
     pause_ms: u64,
     /// Seconds to spend, in all, on waiting until other programs leave the cores alone
@@ -51,12 +55,17 @@ struct Options {
 }
 
 const ITEMS: usize = 1_000;
-const REGIONS_US: [f64; 3] = [20.0, 50.0, 200.0];
+static SPINNING: LazyLock<Pool> = LazyLock::new(|| {
+    let pool = Pool::builder().spin(Duration::from_micros(100)).build();
+    pool.expect("a pool of all workers")
+});
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contender {
     Serial,
     Ours,
+    /// A pool whose helpers look for more work for a while.
+    OursSpinning,
     /// `par_iter_mut` zipped with `par_iter`.
     Rayon,
     /// The same on chunks, four per worker.
@@ -64,9 +73,10 @@ enum Contender {
 }
 
 impl Contender {
-    const ALL: [Contender; 4] = [
+    const ALL: [Contender; 5] = [
         Contender::Serial,
         Contender::Ours,
+        Contender::OursSpinning,
         Contender::Rayon,
         Contender::RayonChunks,
     ];
@@ -75,6 +85,7 @@ impl Contender {
         match self {
             Contender::Serial => "serial",
             Contender::Ours => "scipar, auto",
+            Contender::OursSpinning => "scipar, spin 100 us",
             Contender::Rayon => "rayon, par_iter",
             Contender::RayonChunks => "rayon, par_chunks",
         }
@@ -85,6 +96,7 @@ impl Contender {
         match self {
             Contender::Serial => to.iter_mut().zip(from).for_each(|(y, x)| *y = f(x)),
             Contender::Ours => par_map_into_chunked(from, to, Chunking::auto(), f),
+            Contender::OursSpinning => SPINNING.par_map_into_chunked(from, to, Chunking::auto(), f),
             Contender::Rayon => to
                 .par_iter_mut()
                 .zip(from.par_iter())
@@ -125,7 +137,11 @@ impl Solver {
         let mut wall = Duration::ZERO;
         for _ in 0..steps {
             if !pause.is_zero() {
-                std::thread::sleep(pause);
+                if pause < Duration::from_millis(1) {
+                    machine::spin(pause);
+                } else {
+                    std::thread::sleep(pause);
+                }
             }
             let began = Instant::now();
             self.who
@@ -153,8 +169,9 @@ fn calibrate(region_ns: f64) -> u32 {
     steps.round() as u32
 }
 
-/// A table of all regions; `blocks` turns of each contender.
+/// A table of `regions`, in us; `blocks` turns of each contender.
 fn table(
+    regions: &[f64],
     total: usize,
     blocks: usize,
     pause: Duration,
@@ -173,7 +190,7 @@ fn table(
         "/ rayon",
         "others"
     );
-    for region_us in REGIONS_US {
+    for &region_us in regions {
         let chain = calibrate(1e3 * region_us);
         let (mut solvers, others) = machine::in_quiet(patience, || {
             let mut solvers: Vec<Solver> = Contender::ALL.into_iter().map(Solver::new).collect();
@@ -189,7 +206,7 @@ fn table(
         let steps = (blocks * (total / blocks).max(1)) as f64;
         let serial = median(&solvers[0].wall);
         let serial_cpu = solvers[0].cpu.as_nanos() as f64 / steps;
-        let rayons = solvers[2..].iter().map(|s| median(&s.wall));
+        let rayons = solvers[3..].iter().map(|s| median(&s.wall));
         let rayon = rayons.fold(f64::INFINITY, f64::min);
         for solver in &solvers {
             assert_eq!(solver.state, solvers[0].state, "{}", solver.who.name());
@@ -231,9 +248,21 @@ fn main() {
     let steps = options.steps / share;
     println!("== {steps} steps back to back\n");
     table(
+        &options.regions,
         steps,
         blocks,
         Duration::ZERO,
+        workers,
+        &mut random,
+        &mut patience,
+    );
+    let gap = Duration::from_micros(100);
+    println!("\n== {steps} steps with {gap:?} of serial work before each\n");
+    table(
+        &options.regions,
+        steps,
+        blocks,
+        gap,
         workers,
         &mut random,
         &mut patience,
@@ -242,6 +271,7 @@ fn main() {
     let pause = Duration::from_millis(options.pause_ms);
     println!("\n== {steps} steps with a sleep of {pause:?} before each\n");
     table(
+        &options.regions,
         steps,
         blocks.min(steps),
         pause,

@@ -12,9 +12,11 @@ mod files;
 mod plot;
 #[path = "cash_value/report.rs"]
 mod report;
+#[path = "common/terminal.rs"]
+mod terminal;
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,14 +29,7 @@ use scipar::{Chunking, Pool, Timer, Timing};
 use args::{Args, Outputs};
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // A failure to report the failure has nowhere to go.
-            let _ = writeln!(io::stderr(), "error: {}", one_line(error.as_ref()));
-            ExitCode::from(2)
-        }
-    }
+    terminal::end(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
@@ -87,7 +82,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     for path in written {
         report += &format!("wrote {}\n", path.display());
     }
-    print(&report)
+    terminal::print(&report)
 }
 
 /// Runs `repeat` times under a progress bar, which shows itself on a terminal only. Keeps the
@@ -145,38 +140,4 @@ fn write_outputs(
         staged.push(output.stage(|file| file.write_all(svg.as_bytes()))?);
     }
     files::commit(staged)
-}
-
-/// Prints to standard output; a reader that has seen enough (`| head -1`) is not a failure.
-fn print(report: &str) -> Result<(), Box<dyn Error>> {
-    let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(report.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("cannot write to standard output: {e}").into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The error and its causes; what file names and fields bring along cannot break the line.
-fn one_line(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message += &format!(": {error}");
-        cause = error.source();
-    }
-    message
-        .chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
 }

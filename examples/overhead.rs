@@ -17,10 +17,12 @@
 mod files;
 #[path = "overhead/plot.rs"]
 mod plot;
+#[allow(dead_code)] // Numbers are read by clap here.
+#[path = "common/terminal.rs"]
+mod terminal;
 
 use std::error::Error;
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -51,16 +53,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // A file name can contain a line break; the message stays one line.
-            let message = error.to_string().replace(char::is_control, "?");
-            // A failure to report the failure has nowhere to go.
-            let _ = writeln!(io::stderr(), "error: {message}");
-            ExitCode::from(2)
-        }
-    }
+    terminal::end(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
@@ -86,14 +79,14 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         .num_threads(pool.num_workers())
         .build()?;
 
-    print(&powers(&pool, &peer, if args.quick { 11 } else { 301 }))?;
+    terminal::print(&powers(&pool, &peer, if args.quick { 11 } else { 301 }))?;
     if let Some(output) = output {
         let (halves, rounds) = if args.quick { (10, 3) } else { (12, 31) };
         let points = speed_ups(&pool, &peer, halves, rounds);
         let svg = plot::svg(&points, pool.num_workers())?;
         let staged = output.stage(|file| file.write_all(svg.as_bytes()))?;
         for path in files::commit(vec![staged])? {
-            print(&format!(
+            terminal::print(&format!(
                 "\n{}wrote {}\n",
                 plot::listing(&points),
                 path.display()
@@ -229,14 +222,4 @@ fn steps_for(seconds: f64) -> u32 {
         steps = (f64::from(steps) * seconds / fastest).round().max(1.0) as u32;
     }
     steps
-}
-
-/// Prints to standard output; a reader that has seen enough (`| head -1`) is not a failure.
-fn print(text: &str) -> Result<(), Box<dyn Error>> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("cannot write to standard output: {e}").into())
-        }
-        _ => Ok(()),
-    }
 }

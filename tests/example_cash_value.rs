@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // A helper of a test fails like the test, by panicking.
 
+#[path = "common/example.rs"]
+mod example;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+use example::check_svg;
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -22,19 +27,8 @@ mod refusals;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/cash_value");
 
-/// `cargo test` builds the examples beside the tests.
 fn program() -> Command {
-    let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().nth(2).unwrap();
-    let program = target
-        .join("examples")
-        .join(format!("cash_value{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.is_file(),
-        "missing {}: cargo build --example cash_value",
-        program.display()
-    );
-    Command::new(program)
+    example::program("cash_value")
 }
 
 struct Outcome {
@@ -314,30 +308,18 @@ fn the_plot_is_well_formed() {
         ],
     );
     let svg = fs::read_to_string(dir.path().join("flows.svg")).unwrap();
-    assert!(svg.starts_with("<svg ") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""));
-    for text in [
-        "Premiums",
-        "Claims",
-        "Expenses",
-        "Commissions",
-        "Net Cashflow",
-        "years",
-        "millions",
-    ] {
-        assert!(svg.contains(text), "{text}");
-    }
-    assert!(!svg.contains("NaN") && !svg.contains("inf"));
-    let mut open = Vec::new();
-    for tag in svg.split('<').skip(1) {
-        let (tag, _) = tag.split_once('>').unwrap();
-        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-        if let Some(name) = tag.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name));
-        } else if !tag.ends_with('/') {
-            open.push(tag.split_whitespace().next().unwrap());
-        }
-    }
-    assert_eq!(open, [""; 0]);
+    check_svg(
+        &svg,
+        &[
+            "Premiums",
+            "Claims",
+            "Expenses",
+            "Commissions",
+            "Net Cashflow",
+            "years",
+            "millions",
+        ],
+    );
 }
 
 #[test]

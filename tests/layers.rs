@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// The house, from the ground up. Rooms of one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
-    &["sync"],
-    &["workers", "timer", "chunking", "source", "schedule"],
-    &["pool"],
+    &["sync", "error", "fork"],
+    &[
+        "workers", "timer", "chunking", "source", "schedule", "channel",
+    ],
+    &["pool", "worker"],
     &["parallel"],
     &["kernels"],
     &["docs"],

@@ -30,6 +30,7 @@ fn threads_start_at_need_end_with_their_pool_and_rest_when_idle() {
         heavy_work_starts_what_was_asked_for(before);
         threads_end_with_their_pool(before);
         idle_threads_rest(before);
+        a_spin_is_bounded(before);
     });
 }
 
@@ -192,4 +193,26 @@ fn idle_threads_rest(before: usize) {
     );
     drop(pool);
     assert_ended(before, "an idle pool");
+}
+
+/// A pool that looks for more work after a call stops looking when it was told to, and when it is dropped.
+fn a_spin_is_bounded(before: usize) {
+    let pool = Pool::builder()
+        .workers(3)
+        .spin(Duration::from_secs(3600)) // which is cut to 10 ms
+        .build()
+        .unwrap();
+    for _ in 0..5 {
+        heavy(&pool);
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    let cpu = ProcessTime::now();
+    std::thread::sleep(Duration::from_millis(200));
+    let burned = cpu.elapsed();
+    assert!(burned < Duration::from_millis(5), "{burned:?} in 200 ms");
+    heavy(&pool);
+    let start = Instant::now();
+    drop(pool);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_ended(before, "a pool that spins");
 }

@@ -1,7 +1,6 @@
 //! The command line, and which files it means.
 
 use std::error::Error;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -9,6 +8,7 @@ use clap::Parser;
 use scipar::Workers;
 
 use crate::files::Output;
+use crate::terminal::whole;
 
 /// The points that are projected unless `--points` names others.
 const DEFAULT_POINTS: &str = "model_points_10000.csv";
@@ -148,18 +148,6 @@ impl Args {
             }
         }
         Ok(outputs)
-    }
-}
-
-/// Reads a whole number; the message, unlike that of the standard library, says what is expected.
-fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
-    move |text| match text.parse() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!(
-            "expected a whole number from {} to {}",
-            range.start(),
-            range.end()
-        )),
     }
 }
 

@@ -18,7 +18,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 ///
 /// A message that names the file, if it cannot be opened, is a directory, or is called `.gz`
 /// and does not start like gzip.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, Box<dyn Error>> {
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Box<dyn Error>> {
     let failed = |e: io::Error| format!("cannot read {}: {e}", path.display());
     let mut file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {

@@ -3,6 +3,7 @@
 //! * [`choosing_a_chunking`]: when `auto` is not the answer
 //! * [`determinism`]: which bits you get, and why
 //! * [`from_python`]: where the names you know went
+//! * [`conformance`]: what behaves as there, and what does not
 //! * [`unsafe_code`]: the closed inventory
 //! * [`limits`]: what the crate does not do
 
@@ -14,6 +15,9 @@ pub mod determinism {}
 
 #[doc = include_str!("from_python.md")]
 pub mod from_python {}
+
+#[doc = include_str!("conformance.md")]
+pub mod conformance {}
 
 #[doc = include_str!("unsafe_code.md")]
 pub mod unsafe_code {}

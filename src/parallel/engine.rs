@@ -51,7 +51,7 @@ pub(crate) enum Flow {
 const SPINS: u32 = 2_000;
 
 /// Of this many plain loops that need no look at the clock, one looks.
-const SAMPLE: u32 = 32;
+const SAMPLE: u32 = 16;
 
 /// Says if a call is the plain serial loop because it was asked to be, or has nobody to share with.
 #[inline]

@@ -10,8 +10,9 @@ use super::buffers::{Input, Output};
 use super::control::{CancelToken, Control, Listener, Progress, Stop};
 use super::engine::drive_with;
 use super::job::{Long, Seat};
-use super::outcome::{Outcome, Outcomes, Panic, Report, RunError};
+use super::outcome::{Outcome, Outcomes, Report, RunError};
 use crate::chunking::Chunking;
+use crate::error::Panic;
 use crate::pool::Pool;
 use crate::source::Source;
 

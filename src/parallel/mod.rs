@@ -22,5 +22,5 @@ pub use free::{
     par_sum_chunked, par_try_map_chunked,
 };
 pub use long::{MadeBy, NoState, Parallel, WorkerState};
-pub use outcome::{Outcome, Outcomes, Panic, Report, RunError};
+pub use outcome::{Outcome, Outcomes, Report, RunError};
 pub use reduce::Summand;

@@ -1,45 +1,10 @@
 //! What a run of the long form gives back: errors, outcomes per item, and the report.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
-/// A panic that was caught: its payload, and its message where it has one.
-pub struct Panic(Box<dyn Any + Send>);
-
-impl Panic {
-    pub(super) fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self(payload)
-    }
-
-    /// What was given to `panic!`, where that is text.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        let text = self.0.downcast_ref::<&str>().copied();
-        text.or_else(|| self.0.downcast_ref::<String>().map(String::as_str))
-    }
-
-    /// The payload, for [`std::panic::resume_unwind`] or a downcast.
-    #[must_use]
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.0
-    }
-}
-
-impl fmt::Debug for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic")
-            .field(&self.message().unwrap_or("a payload that is not text"))
-            .finish()
-    }
-}
-
-impl fmt::Display for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message().unwrap_or("a payload that is not text"))
-    }
-}
+use crate::error::Panic;
 
 /// Why a run of [`Parallel`](super::Parallel) has no complete result. `E` is the closure's own error.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,10 @@
 //! Helpers at work on what lies on a caller's stack.
 
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::gate::Gate;
 
@@ -73,6 +75,24 @@ impl Call {
     pub(crate) fn answer(&self) {
         self.0.help(self);
     }
+}
+
+/// Looks for more work of this thread's pool, and does it, until there has been none for so long.
+pub(crate) fn linger(time: Duration) {
+    thread_local! { static LINGERS: Cell<bool> = const { Cell::new(false) } }
+    // Work that is done meanwhile ends here again: the outermost loop goes on, and no stack grows.
+    if time.is_zero() || LINGERS.replace(true) {
+        return;
+    }
+    let mut idle_since = Instant::now();
+    while idle_since.elapsed() < time {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => idle_since = Instant::now(),
+            Some(rayon::Yield::Idle) => std::hint::spin_loop(),
+            None => break,
+        }
+    }
+    LINGERS.set(false);
 }
 
 /// Runs `lead` on this thread while whoever answers the [`Call`] runs `work`; returns when `lead` has

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::schedule::{Nanos, Sites, Tick, WakeLog};
@@ -13,14 +13,27 @@ use crate::timer::{Timing, thread_time};
 mod builder;
 mod crew;
 mod gate;
+mod handle;
+mod home;
 mod placement;
+mod scope;
+mod stream;
+mod task;
 
 pub use builder::{PoolBuilder, PoolError};
 pub(crate) use crew::{Call, with_helpers};
+pub use handle::{
+    AsCompleted, JoinHandle, ScopedJoinHandle, as_completed, wait_all, wait_any, wait_any_timeout,
+};
+pub use scope::Scope;
+pub use stream::Stream;
 
+use crate::fork;
 use crate::workers::Workers;
 use builder::Settings;
+use home::Home;
 use placement::Placement;
+use task::Task;
 
 /// Worker threads, and what they have learned about the work they are given.
 ///
@@ -43,11 +56,18 @@ use placement::Placement;
 /// assert_eq!(squares[999], 998_001);
 /// ```
 ///
+/// # Forks
+///
+/// A child process made by `fork` has none of its parent's threads. There the pool works, on the caller's thread alone, and
+/// [`install`](Self::install) gives an error. A pool that is made in the child has threads of its own.
+///
 /// # Blocking
 ///
 /// Operations return when their work is done. Called on a thread of the same pool, of another pool or of
 /// rayon, or from within an operation's closure, they do not deadlock: a call never waits for a helper
-/// that has not started on its work.
+/// that has not started on its work. Nor do tasks, scopes and streams that wait for each other without a cycle: a thread of a pool that waits does
+/// what it waits for itself, if nobody has begun. It does nothing else meanwhile, so a task that waits otherwise, say for a message of a task
+/// that has not started, needs a thread that is free. Inside [`install`](Self::install) rayon's rules hold.
 #[doc(alias = "ThreadPool")]
 #[doc(alias = "Executor")]
 pub struct Pool {
@@ -55,6 +75,8 @@ pub struct Pool {
     settings: Settings,
     /// Started at first need. An error, once met, is kept: the pool then works on the caller's thread alone.
     threads: OnceLock<Result<Threads, PoolError>>,
+    /// The process that the threads belong to; 0 before they are started. A fork of it has none of them.
+    process: AtomicU32,
     pub(crate) sites: Sites,
     pub(crate) wakes: WakeLog,
     /// Where the pool's clock begins.
@@ -110,7 +132,10 @@ impl Drop for Counted<'_> {
 struct Threads {
     /// `None` only while the pool is dropped.
     rayon: Option<rayon::ThreadPool>,
-    handles: Mutex<Vec<JoinHandle<()>>>,
+    handles: Mutex<Vec<thread::JoinHandle<()>>>,
+    home: Home,
+    /// Set when nothing is to be run that has not started.
+    abandoned: Arc<AtomicBool>,
     /// `None` where the threads' affinity is to be left alone.
     placement: Option<Arc<Placement>>,
 }
@@ -161,6 +186,7 @@ impl Pool {
             num_workers: workers.count(),
             settings,
             threads: OnceLock::new(),
+            process: AtomicU32::new(0),
             sites: Sites::new(),
             wakes: WakeLog::default(),
             epoch: Instant::now(),
@@ -199,17 +225,60 @@ impl Pool {
     /// # Ok::<(), scipar::PoolError>(())
     /// ```
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R, PoolError> {
-        match self.threads() {
-            Ok(threads) => {
-                if let Some(placement) = &threads.placement {
-                    placement.release();
-                }
-                Ok(threads.rayon().install(|| {
-                    let _counted = self.count_cpu();
-                    f()
-                }))
-            }
-            Err(error) => Err(error.clone()),
+        let threads = self.threads()?;
+        threads.release();
+        Ok(threads.rayon().install(|| {
+            let _counted = self.count_cpu();
+            f()
+        }))
+    }
+
+    /// Gives a task to one of this pool's threads, of which there are as many as workers, and returns at once. The handle has the result. Tasks that one thread gives start in the order
+    /// in which it gives them, as threads become free; one that is [joined](ScopedJoinHandle::join) on a thread of a pool may start earlier.
+    ///
+    /// Dropping the pool waits for all tasks that were given to it. Where the system refuses threads, and in a fork of the process
+    /// that the pool's threads belong to, the task runs right here, before this returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = scipar::Pool::new(2);
+    /// let square = pool.spawn(|| 12 * 12);
+    /// assert_eq!(square.join()?, 144);
+    /// # Ok::<(), scipar::JoinError>(())
+    /// ```
+    #[doc(alias = "submit")]
+    #[doc(alias = "apply_async")]
+    pub fn spawn<R, F>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let Ok(threads) = self.threads() else {
+            let task = Arc::new(Task::new(f, None));
+            task.run();
+            return ScopedJoinHandle::new(task, Home::default());
+        };
+        threads.release();
+        let task = Arc::new(Task::new(f, None));
+        let running = Arc::clone(&task);
+        threads.rayon().spawn_fifo(move || {
+            running.run();
+        });
+        ScopedJoinHandle::new(task, threads.home.clone())
+    }
+
+    /// Waits until all tasks that were given to the pool have run, and ends its threads. So does dropping it.
+    ///
+    /// On one of the pool's own threads it does not wait: the threads end by themselves.
+    pub fn shutdown(self) {}
+
+    /// As [`shutdown`](Self::shutdown), but tasks that have not started are cancelled.
+    #[doc(alias = "terminate")]
+    #[doc(alias = "cancel_futures")]
+    pub fn shutdown_now(self) {
+        if let Some(Ok(threads)) = self.threads.get() {
+            threads.abandoned.store(true, Ordering::Relaxed);
         }
     }
 
@@ -219,7 +288,7 @@ impl Pool {
     /// read from its own clock: it has no lag, where the [process's clock](crate::Clock::Process) lags by milliseconds,
     /// and waking threads and waiting for work are not in it. Work for other callers of this pool is counted,
     /// work of other pools is not; of what [`install`](Self::install) runs, the closure is, and what rayon
-    /// hands to further threads is not: take a [`Timer`](crate::Timer) for that.
+    /// hands to further threads is not, nor are tasks and streams: take a [`Timer`](crate::Timer) for those.
     ///
     /// # Examples
     ///
@@ -296,7 +365,12 @@ impl Pool {
     pub(crate) fn send_helper(&self, call: &Call) {
         if let Ok(threads) = self.threads() {
             let call = call.clone();
-            threads.rayon().spawn(move || call.answer());
+            let spin = self.settings.spin;
+            threads.rayon().spawn(move || {
+                call.answer();
+                drop(call);
+                crew::linger(spin);
+            });
         }
     }
 
@@ -320,8 +394,8 @@ impl Pool {
     pub(crate) fn is_ready(&self, alone: f64) -> bool {
         /// Starting a thread costs tens of microseconds, once.
         const WORTH_A_THREAD: u64 = 25_000;
-        if let Some(threads) = self.threads.get() {
-            return threads.is_ok();
+        if self.threads.get().is_some() {
+            return self.threads().is_ok();
         }
         let alone = alone as u64;
         let waited = self
@@ -331,9 +405,30 @@ impl Pool {
         waited / WORTH_A_THREAD >= self.num_workers as u64 && self.threads().is_ok()
     }
 
-    fn threads(&self) -> &Result<Threads, PoolError> {
+    /// The threads, started at need. In a fork of the process that they belong to there are none.
+    fn threads(&self) -> Result<&Threads, PoolError> {
+        let here = fork::generation();
+        if self.process.load(Ordering::Relaxed) != here {
+            let known =
+                self.process
+                    .compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
+            if known.is_err_and(|process| process != here) {
+                // Not even a look: whoever was starting them when the process was forked will not finish.
+                return Err(PoolError::forked());
+            }
+        }
         self.threads
             .get_or_init(|| self.settings.start(self.num_workers))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The home of the pool's threads, where there are any.
+    fn home(&self) -> Home {
+        match self.threads.get() {
+            Some(Ok(threads)) => threads.home.clone(),
+            _ => Home::default(),
+        }
     }
 }
 
@@ -343,10 +438,26 @@ impl Threads {
             .as_ref()
             .expect("the threads are there until the pool is dropped")
     }
+
+    /// Lets the threads run wherever they may: for work that has no caller busy beside it.
+    fn release(&self) {
+        if let Some(placement) = &self.placement {
+            placement.release();
+        }
+    }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
+        let handles = self
+            .handles
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.home.is_elsewhere() {
+            // A fork has none of the threads, and nobody to answer if they are told to end.
+            std::mem::forget((self.rayon.take(), std::mem::take(handles)));
+            return;
+        }
         let on_own_thread = self
             .rayon
             .as_ref()
@@ -355,10 +466,6 @@ impl Drop for Threads {
         if on_own_thread {
             return; // cannot wait for itself; the threads end on their own
         }
-        let handles = self
-            .handles
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
         for handle in handles.drain(..) {
             let _ = handle.join(); // a thread that panicked has said so already
         }

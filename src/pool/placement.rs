@@ -6,9 +6,9 @@
 //! measure: any other core of the thread's own mask will do.
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::Placement;
+pub(super) use linux::{Placement, pin};
 #[cfg(not(target_os = "linux"))]
-pub(super) use nothing::Placement;
+pub(super) use nothing::{Placement, pin};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -23,6 +23,22 @@ mod linux {
 
     /// No core is avoided.
     const NONE: usize = usize::MAX;
+
+    /// Pins this thread to one core of its mask, the `index`-th, round and round.
+    pub(in crate::pool) fn pin(index: usize) {
+        let Ok(mask) = sched_getaffinity(None) else {
+            return;
+        };
+        let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
+            .filter(|&core| mask.is_set(core))
+            .collect();
+        if let Some(&core) = cores.get(index % cores.len().max(1)) {
+            let mut one = CpuSet::new();
+            one.set(core);
+            // What the system refuses leaves the thread where it was.
+            let _ = sched_setaffinity(None, &one);
+        }
+    }
 
     /// The threads of a pool and the core that they keep off.
     #[derive(Debug)]
@@ -94,6 +110,8 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 mod nothing {
+    pub(in crate::pool) fn pin(_index: usize) {}
+
     /// Other systems place threads themselves, and have no way to be told.
     #[derive(Debug)]
     pub(in crate::pool) struct Placement;

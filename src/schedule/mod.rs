@@ -38,9 +38,10 @@ impl Tick {
         800.0 * self.0
     }
 
-    /// A call predicted to be shorter than this is not worth a single reading.
+    /// A call predicted to be shorter than this is not worth a single reading. Two readings cost far more than themselves where a
+    /// program comes from elsewhere: what they and the memory of wake-ups touch is no longer in the caches.
     pub(crate) fn negligible(self) -> f64 {
-        20.0 * self.0
+        150.0 * self.0
     }
 }
 

@@ -1,0 +1,118 @@
+//! The channels underneath: crossbeam's, and under loom, which cannot look into those, a plain one of the same interface.
+
+#[cfg(not(loom))]
+pub(super) use crossbeam_channel::{
+    Receiver, RecvTimeoutError, Select, Sender, TryRecvError, TrySendError, bounded, unbounded,
+};
+
+#[cfg(loom)]
+pub(super) use model::*;
+
+#[cfg(loom)]
+mod model {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use crate::sync::{Condvar, Mutex, lock, wait};
+
+    pub(in crate::channel) use crossbeam_channel::{
+        RecvError, RecvTimeoutError, Select, SendError, SendTimeoutError, TryRecvError,
+        TrySendError,
+    };
+
+    struct Channel<T> {
+        capacity: Option<usize>,
+        messages: Mutex<VecDeque<T>>,
+        arrived: Condvar,
+    }
+
+    pub(in crate::channel) struct Sender<T>(Arc<Channel<T>>);
+    pub(in crate::channel) struct Receiver<T>(Arc<Channel<T>>);
+
+    pub(in crate::channel) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+        of(Some(capacity))
+    }
+
+    pub(in crate::channel) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+        of(None)
+    }
+
+    fn of<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+        let channel = Arc::new(Channel {
+            capacity,
+            messages: Mutex::new(VecDeque::new()),
+            arrived: Condvar::new(),
+        });
+        (Sender(channel.clone()), Receiver(channel))
+    }
+
+    impl<T> Sender<T> {
+        pub(in crate::channel) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+            let mut messages = lock(&self.0.messages);
+            if self.0.capacity.is_some_and(|most| messages.len() >= most) {
+                return Err(TrySendError::Full(message));
+            }
+            messages.push_back(message);
+            drop(messages);
+            self.0.arrived.notify_one();
+            Ok(())
+        }
+
+        pub(in crate::channel) fn send(&self, message: T) -> Result<(), SendError<T>> {
+            self.try_send(message)
+                .map_err(|error| SendError(error.into_inner()))
+        }
+
+        pub(in crate::channel) fn send_deadline(
+            &self,
+            message: T,
+            _: Instant,
+        ) -> Result<(), SendTimeoutError<T>> {
+            self.try_send(message)
+                .map_err(|error| SendTimeoutError::Timeout(error.into_inner()))
+        }
+    }
+
+    impl<T> Receiver<T> {
+        pub(in crate::channel) fn try_recv(&self) -> Result<T, TryRecvError> {
+            lock(&self.0.messages)
+                .pop_front()
+                .ok_or(TryRecvError::Empty)
+        }
+
+        pub(in crate::channel) fn recv(&self) -> Result<T, RecvError> {
+            let mut messages = lock(&self.0.messages);
+            loop {
+                if let Some(message) = messages.pop_front() {
+                    return Ok(message);
+                }
+                messages = wait(&self.0.arrived, messages);
+            }
+        }
+
+        pub(in crate::channel) fn recv_deadline(&self, _: Instant) -> Result<T, RecvTimeoutError> {
+            self.try_recv().map_err(|_| RecvTimeoutError::Timeout)
+        }
+
+        pub(in crate::channel) fn len(&self) -> usize {
+            lock(&self.0.messages).len()
+        }
+
+        pub(in crate::channel) fn capacity(&self) -> Option<usize> {
+            self.0.capacity
+        }
+    }
+
+    impl<T> Clone for Sender<T> {
+        fn clone(&self) -> Self {
+            Self(self.0.clone())
+        }
+    }
+
+    impl<T> Clone for Receiver<T> {
+        fn clone(&self) -> Self {
+            Self(self.0.clone())
+        }
+    }
+}
