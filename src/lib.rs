@@ -8,6 +8,8 @@ mod fork;
 pub mod kernels;
 mod parallel;
 mod pool;
+#[cfg(feature = "process")]
+pub mod process;
 mod schedule;
 mod source;
 mod sync;

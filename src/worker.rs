@@ -343,6 +343,19 @@ impl Stop {
     }
 }
 
+/// What sets a [`Stop`], by being dropped.
+#[cfg(feature = "process")]
+#[derive(Debug)]
+pub(crate) struct Stopper(#[expect(dead_code, reason = "is there to be dropped")] Sender<Infallible>);
+
+#[cfg(feature = "process")]
+impl Stopper {
+    pub(crate) fn new() -> (Self, Stop) {
+        let (go_on, stopped) = crossbeam_channel::bounded(0);
+        (Self(go_on), Stop(stopped))
+    }
+}
+
 impl Register for Stop {
     fn register<'a>(&'a self, select: &mut Select<'a>) -> usize {
         select.recv(&self.0);

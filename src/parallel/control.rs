@@ -52,16 +52,16 @@ pub struct Progress {
 
 /// Why a run ended before its last item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Cancelled,
     Deadline,
 }
 
 /// Told about progress.
-pub(super) type Listener<'a> = Box<dyn Fn(Progress) + Send + Sync + 'a>;
+pub(crate) type Listener<'a> = Box<dyn Fn(Progress) + Send + Sync + 'a>;
 
 /// What a run listens to and tells. Shared by its workers.
-pub(super) struct Control<'a> {
+pub(crate) struct Control<'a> {
     cancel: Option<CancelToken>,
     deadline: Option<Instant>,
     listener: Option<Listener<'a>>,
@@ -78,7 +78,7 @@ pub(super) struct Control<'a> {
 const REPORT_EVERY: u64 = 50;
 
 impl<'a> Control<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         cancel: Option<CancelToken>,
         time: Option<Duration>,
         listener: Option<Listener<'a>>,
@@ -99,7 +99,7 @@ impl<'a> Control<'a> {
     }
 
     /// Whether the run is to stop now.
-    pub(super) fn stop(&self) -> Option<Stop> {
+    pub(crate) fn stop(&self) -> Option<Stop> {
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Some(Stop::Cancelled);
         }
@@ -112,8 +112,20 @@ impl<'a> Control<'a> {
         None
     }
 
+    /// What cancels the run.
+    #[cfg(feature = "process")]
+    pub(crate) fn token(&self) -> Option<&CancelToken> {
+        self.cancel.as_ref()
+    }
+
+    /// When the run's time is over.
+    #[cfg(feature = "process")]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Counts items, and tells the listener if it is time to.
-    pub(super) fn finish(&self, items: usize) {
+    pub(crate) fn finish(&self, items: usize) {
         let finished = self.finished.fetch_add(items, Ordering::Relaxed) + items;
         if self.listener.is_none() {
             return;
@@ -148,11 +160,11 @@ impl<'a> Control<'a> {
         });
     }
 
-    pub(super) fn finished(&self) -> usize {
+    pub(crate) fn finished(&self) -> usize {
         self.finished.load(Ordering::Relaxed)
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 }

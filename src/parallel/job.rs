@@ -69,6 +69,7 @@ impl<T> Seat<T> {
         Report {
             wall,
             serial_estimate,
+            cpu: None,
             workers: took_part.len(),
             max_workers,
             imbalance: if mean > 0.0 { most / mean } else { 1.0 },

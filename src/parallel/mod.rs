@@ -15,7 +15,11 @@ mod outcome;
 mod reduce;
 mod tree;
 
+#[cfg(feature = "process")]
+pub(crate) use buffers::Input;
 pub use control::{CancelToken, Progress};
+#[cfg(feature = "process")]
+pub(crate) use control::{Control, Listener, Stop};
 pub use free::{
     par_argmax_chunked, par_argmin_chunked, par_for_each_chunked, par_map_by_chunk,
     par_map_chunked, par_map_into_chunked, par_map_reduce_chunked, par_reduce_chunked,
@@ -24,3 +28,5 @@ pub use free::{
 pub use long::{MadeBy, NoState, Parallel, WorkerState};
 pub use outcome::{Outcome, Outcomes, Report, RunError};
 pub use reduce::Summand;
+#[cfg(feature = "process")]
+pub(crate) use tree::Tree;

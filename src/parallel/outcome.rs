@@ -118,6 +118,8 @@ pub struct Report {
     pub wall: Duration,
     /// Time that the workers spent on items, added up: about what a serial loop would have taken.
     pub serial_estimate: Duration,
+    /// CPU time of the worker processes. `None` for a run on threads: time that with a [`Timer`](crate::Timer).
+    pub cpu: Option<Duration>,
     /// Workers that took part, the caller included.
     pub workers: usize,
     /// How many workers the run could have had.

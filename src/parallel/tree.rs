@@ -92,7 +92,7 @@ impl Shape {
 
 /// A tree that several workers bring leaves to.
 #[derive(Debug)]
-pub(super) struct Tree<R> {
+pub(crate) struct Tree<R> {
     shape: Shape,
     /// One place for each node above the leaves, level by level: the child that came first waits there for the other.
     waiting: OnceLock<Box<[Mutex<Option<R>>]>>,
@@ -110,7 +110,7 @@ impl<R> Tree<R> {
 
     /// The value of the root, for one worker that computes all leaves in order.
     #[inline]
-    pub(super) fn whole(
+    pub(crate) fn whole(
         leaves: usize,
         mut leaf: impl FnMut(usize) -> R,
         op: &impl Fn(R, R) -> R,

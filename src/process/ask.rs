@@ -1,0 +1,111 @@
+//! One question to one worker, for those who drive it themselves.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{ProcessError, ProcessErrorKind};
+use super::protocol::{Answer, Entry, Item, Order};
+use super::station::Station;
+use super::wire::{LinkError, Meanwhile, ValueError};
+
+/// A question that has been asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    id: u64,
+    limit: Option<Duration>,
+}
+
+/// Has a worker run a task once.
+pub(super) fn ask<A: Serialize>(
+    station: &mut Station,
+    task: &str,
+    signature: &str,
+    arguments: &A,
+) -> Result<Asked, ProcessError> {
+    station.last += 1;
+    station.served += 1;
+    let id = station.last;
+    let order = Order::Run {
+        id,
+        task: task.to_owned(),
+        signature: signature.to_owned(),
+        reduce: None,
+        context: None,
+    };
+    let mut watch = station.watch(None);
+    let link = &mut station.link;
+    let mut meanwhile = Meanwhile {
+        input: Some(&mut link.input),
+        patience: &mut watch,
+    };
+    let output = &mut link.output;
+    let mut send = || {
+        output.value(&order, &mut meanwhile)?;
+        output.value(&Item::Next(arguments), &mut meanwhile)?;
+        output.value(&Item::<()>::End, &mut meanwhile)?;
+        Ok(output.finish(&mut meanwhile)?)
+    };
+    match send() {
+        Ok(()) => Ok(Asked {
+            id,
+            limit: station.task_timeout(),
+        }),
+        Err(error) => Err(fault(station, error, ProcessErrorKind::Encode)),
+    }
+}
+
+/// The worker's answer: the result, and the CPU time that it took.
+pub(super) fn hear<R: DeserializeOwned>(
+    station: &mut Station,
+    asked: &Asked,
+) -> Result<(Result<R, ProcessError>, Duration), ProcessError> {
+    match hear_all(station, asked) {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(fault(station, error, ProcessErrorKind::Decode)),
+    }
+}
+
+type Heard<R> = (Result<R, ProcessError>, Duration);
+
+fn hear_all<R: DeserializeOwned>(station: &mut Station, asked: &Asked) -> Result<Heard<R>, ValueError> {
+    let mut watch = station.watch(None);
+    let input = &mut station.link.input;
+    input.begin(&mut watch)?;
+    let answer: Answer = input.value(&mut watch)?;
+    if answer.id != asked.id {
+        return Err(ValueError::Serde(format!("an answer to run {} instead of {}", answer.id, asked.id)));
+    }
+    let mut result = Err(ProcessError::new(ProcessErrorKind::Protocol));
+    loop {
+        let saying = ProcessError::saying;
+        result = match input.value::<Entry<R>>(&mut watch) {
+            Ok(Entry::Value(value)) => Ok(value),
+            Ok(Entry::Panicked { message, place }) => Err(ProcessError::panicked(message, place)),
+            Ok(Entry::Unencoded(why)) => Err(saying(ProcessErrorKind::Encode, why)),
+            Ok(Entry::Undecoded(why)) => Err(saying(ProcessErrorKind::Decode, why)),
+            Ok(Entry::Unknown(why)) => Err(saying(ProcessErrorKind::UnknownTask, why)),
+            Ok(Entry::TimedOut) => {
+                let limit = asked.limit.unwrap_or_default();
+                return Ok((Err(ProcessError::new(ProcessErrorKind::TimedOut { limit })), limit));
+            }
+            Ok(Entry::End { cpu, .. }) => {
+                input.finish(&mut watch)?;
+                return Ok((result, cpu));
+            }
+            Err(ValueError::Void | ValueError::VoidBefore) => continue,
+            Err(error) => return Err(error),
+        };
+    }
+}
+
+fn fault(station: &mut Station, error: ValueError, kind: ProcessErrorKind) -> ProcessError {
+    match error {
+        ValueError::Link(error) => station.broken(error),
+        ValueError::Serde(why) => ProcessError::saying(kind, why),
+        ValueError::Void | ValueError::VoidBefore | ValueError::End => {
+            station.broken(LinkError::Io(std::io::ErrorKind::UnexpectedEof.into()))
+        }
+    }
+}

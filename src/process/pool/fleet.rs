@@ -1,0 +1,199 @@
+//! The workers of a pool: who is free, who has to be started again.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::process::error::{ProcessError, ProcessErrorKind};
+use crate::process::station::{Starter, Station};
+use crate::fork;
+
+/// What is done with every new worker before anything else.
+pub(super) type Initializer = Arc<dyn Fn(&mut Station) -> Result<(), ProcessError> + Send + Sync>;
+
+/// A fixed number of places for workers.
+pub(super) struct Fleet {
+    starter: Starter,
+    initializer: Option<Initializer>,
+    /// Items after which a worker is replaced.
+    pub(super) max_tasks: usize,
+    /// Deaths that a single item may be part of.
+    pub(super) retries: u32,
+    pub(super) workers: usize,
+    kill_on_drop: bool,
+    /// Places that nobody is at; `None` where there is no worker now.
+    free: Mutex<Vec<Option<Station>>>,
+    freed: Condvar,
+    /// How many wait for a place.
+    waiting: AtomicUsize,
+    /// Workers started so far.
+    starts: AtomicUsize,
+    generation: u32,
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fleet {
+    /// Starts all workers side by side.
+    pub(super) fn start(
+        starter: Starter,
+        initializer: Option<Initializer>,
+        workers: usize,
+        max_tasks: usize,
+        retries: u32,
+        kill_on_drop: bool,
+    ) -> Result<Self, ProcessError> {
+        let fleet = Self {
+            starter,
+            initializer,
+            max_tasks,
+            retries,
+            workers,
+            kill_on_drop,
+            free: Mutex::new(Vec::new()),
+            freed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            starts: AtomicUsize::new(0),
+            generation: fork::generation(),
+        };
+        let mut stations = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            stations.push(fleet.starter.start()?);
+        }
+        for station in &mut stations {
+            fleet.greet(station)?;
+        }
+        *fleet.free() = stations.into_iter().map(Some).collect();
+        Ok(fleet)
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Option<Station>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn greet(&self, station: &mut Station) -> Result<(), ProcessError> {
+        self.starts.fetch_add(1, Ordering::Relaxed);
+        station.greet()?;
+        match &self.initializer {
+            Some(initialize) => initialize(station),
+            None => Ok(()),
+        }
+    }
+
+    fn new_station(&self) -> Result<Station, ProcessError> {
+        let mut station = self.starter.start()?;
+        self.greet(&mut station)?;
+        Ok(station)
+    }
+
+    /// Takes a place, waiting for one to be free, and looking now and then whether it is still worth waiting.
+    pub(super) fn lease(&self, mut go_on: impl FnMut() -> bool) -> Result<Option<Lease<'_>>, ProcessError> {
+        const LOOK: Duration = Duration::from_millis(10);
+        if self.generation != fork::generation() {
+            return Err(ProcessError::new(ProcessErrorKind::Forked));
+        }
+        let mut free = self.free();
+        if free.is_empty() {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            while free.is_empty() && go_on() {
+                (free, _) = self
+                    .freed
+                    .wait_timeout(free, LOOK)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        // A place with a worker before one without.
+        let place = free.iter().rposition(Option::is_some).or(free.len().checked_sub(1));
+        Ok(place.map(|place| Lease {
+            fleet: self,
+            station: free.swap_remove(place),
+        }))
+    }
+
+    /// A place, if one is free now.
+    pub(super) fn lease_now(&self) -> Option<Lease<'_>> {
+        self.lease(|| false).ok().flatten()
+    }
+
+    /// Whether somebody waits for a place.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn starts(&self) -> usize {
+        self.starts.load(Ordering::Relaxed)
+    }
+
+    /// Numbers of the processes that nobody is using now.
+    pub(super) fn ids(&self) -> Vec<u32> {
+        self.free().iter().flatten().map(Station::id).collect()
+    }
+
+    pub(super) fn starter(&self) -> &Starter {
+        &self.starter
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            return;
+        }
+        let mut free = self.free();
+        // All are told before the first is waited for.
+        for station in free.iter_mut().flatten() {
+            if self.kill_on_drop {
+                station.kill();
+            }
+            station.ask_to_stop();
+        }
+        free.clear();
+    }
+}
+
+/// A place in a fleet, for one who works with it.
+#[derive(Debug)]
+pub(super) struct Lease<'f> {
+    fleet: &'f Fleet,
+    station: Option<Station>,
+}
+
+impl Lease<'_> {
+    /// The worker, started if there is none, and replaced if it has ended or has done what one worker may do.
+    pub(super) fn station(&mut self) -> Result<&mut Station, ProcessError> {
+        let of_use = |station: &Station| station.served < self.fleet.max_tasks && !station.has_ended();
+        if !self.station.as_ref().is_some_and(of_use) {
+            self.station = None;
+            self.station = Some(self.fleet.new_station()?);
+        }
+        Ok(self.station.as_mut().expect("it has just been put there"))
+    }
+
+    /// The worker as it is.
+    pub(super) fn current(&mut self) -> Option<&mut Station> {
+        self.station.as_mut()
+    }
+
+    /// Ends the worker; another one is started when there is something to do.
+    pub(super) fn dismiss(&mut self) {
+        if let Some(mut station) = self.station.take() {
+            station.kill();
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let station = self.station.take();
+        self.fleet.free().push(station);
+        self.fleet.freed.notify_one();
+    }
+}

@@ -1,0 +1,36 @@
+//! Values as bytes by themselves, for messages that the system keeps apart.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::passing;
+use crate::process::os::Descriptor;
+
+/// A value as bytes and descriptors, after some bytes that are there; or why it cannot be one.
+pub(in crate::process) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    before: Vec<u8>,
+) -> Result<(Vec<u8>, Vec<Arc<Descriptor>>), String> {
+    let encoding = passing::Encoding::begin();
+    let result = postcard::to_extend(value, before);
+    let descriptors = passing::leaving();
+    drop(encoding);
+    match result {
+        Ok(bytes) => Ok((bytes, descriptors)),
+        Err(error) => Err(passing::refusal().unwrap_or_else(|| error.to_string())),
+    }
+}
+
+/// The value of bytes and descriptors, or why they are none.
+pub(in crate::process) fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    descriptors: VecDeque<Descriptor>,
+) -> Result<T, String> {
+    let decoding = passing::Decoding::begin(descriptors);
+    let result = postcard::from_bytes(bytes);
+    drop(decoding.end());
+    result.map_err(|error| passing::refusal().unwrap_or_else(|| error.to_string()))
+}

@@ -1,0 +1,327 @@
+//! Decodes messages from a socket while they arrive.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use postcard::de_flavors::Flavor;
+use serde::de::DeserializeOwned;
+
+use super::arena::{Arena, End};
+use super::frame::{FrameError, HEADER, Header, Kind, SEGMENT};
+use super::{LinkError, Patience, Pull, ValueError, passing};
+use crate::process::os::{self, Descriptor, Want};
+
+/// Bytes that are read ahead as a rule.
+const AHEAD: usize = SEGMENT + HEADER;
+
+/// The receiving direction of a socket.
+#[derive(Debug)]
+pub(in crate::process) struct Input {
+    socket: Arc<Descriptor>,
+    buffer: Vec<u8>,
+    /// What has been read and not been used: `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// What of that belongs to the current segment: `buffer[start..stop]`.
+    stop: usize,
+    /// What of the current segment has not been read.
+    beyond: usize,
+    /// What the current segment is to its message; `Last` between messages.
+    kind: Kind,
+    /// Descriptors that were read and belong to no segment yet.
+    arrived: VecDeque<Descriptor>,
+    /// Those of the current message.
+    descriptors: VecDeque<Descriptor>,
+    /// The system dropped descriptors: there was no place for them.
+    lost: bool,
+    /// Bytes of the current message so far, and the most there may be.
+    len: u64,
+    limit: u64,
+}
+
+impl Input {
+    pub(super) fn new(socket: Arc<Descriptor>, limit: u64) -> Self {
+        Self {
+            socket,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            stop: 0,
+            beyond: 0,
+            kind: Kind::Last,
+            arrived: VecDeque::new(),
+            descriptors: VecDeque::new(),
+            lost: false,
+            len: 0,
+            limit,
+        }
+    }
+
+    pub(in crate::process) fn socket(&self) -> &Arc<Descriptor> {
+        &self.socket
+    }
+
+    pub(in crate::process) fn set_limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Whether anything has been read that no message has used.
+    pub(in crate::process) fn has_unused(&self) -> bool {
+        self.start < self.end || self.kind != Kind::Last
+    }
+
+    /// Reads what is there, and makes place for it.
+    fn read(&mut self) -> Result<(), LinkError> {
+        if self.end == self.buffer.len() {
+            self.make_place();
+        }
+        match os::receive(
+            &self.socket,
+            &mut self.buffer[self.end..],
+            &mut self.arrived,
+        ) {
+            Ok(received) => {
+                self.lost |= received.cut;
+                if received.bytes == 0 {
+                    return Err(LinkError::Gone);
+                }
+                self.end += received.bytes;
+                let more = (self.end - self.stop).min(self.beyond);
+                self.stop += more;
+                self.beyond -= more;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn make_place(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.stop -= self.start;
+        self.start = 0;
+        if self.end == 0 && self.buffer.len() > 2 * AHEAD {
+            self.buffer = Vec::new();
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize((2 * self.end).max(AHEAD), 0);
+        }
+    }
+
+    /// Has more in `buffer[start..end]` than there was.
+    fn fill(&mut self, patience: &mut dyn Patience) -> Result<(), LinkError> {
+        if self.start == self.end {
+            (self.start, self.end, self.stop) = (0, 0, 0);
+        }
+        let had = self.end - self.start;
+        loop {
+            self.read()?;
+            if self.end - self.start > had {
+                return Ok(());
+            }
+            patience.wait(&self.socket, Want::Read)?;
+        }
+    }
+
+    /// Waits for the next message and begins it.
+    pub(in crate::process) fn begin(
+        &mut self,
+        patience: &mut dyn Patience,
+    ) -> Result<(), LinkError> {
+        self.len = 0;
+        self.segment(patience)
+    }
+
+    /// Comes to the next segment.
+    fn segment(&mut self, patience: &mut dyn Patience) -> Result<(), LinkError> {
+        debug_assert!(self.start == self.stop && self.beyond == 0);
+        while self.end - self.start < HEADER {
+            self.fill(patience)?;
+        }
+        let (bytes, _) = self.buffer[self.start..]
+            .split_first_chunk::<HEADER>()
+            .expect("as many are there");
+        let header = Header::decode(*bytes)?;
+        self.start += HEADER;
+        self.stop = self.start + header.len.min(self.end - self.start);
+        self.beyond = header.len - (self.stop - self.start);
+        self.kind = header.kind;
+        self.len += header.len as u64;
+        if self.len > self.limit {
+            return Err(FrameError::Limit(self.limit).into());
+        }
+        // They come with the first byte of what they were sent with.
+        let (announced, there) = (usize::from(header.descriptors), self.arrived.len());
+        if announced > there {
+            if self.lost {
+                return Err(LinkError::Io(os::too_many_files()));
+            }
+            return Err(FrameError::Descriptors {
+                announced: header.descriptors,
+                arrived: there,
+            }
+            .into());
+        }
+        self.descriptors.extend(self.arrived.drain(..announced));
+        Ok(())
+    }
+
+    /// The next value of the message.
+    pub(in crate::process) fn value<T: DeserializeOwned>(
+        &mut self,
+        patience: &mut dyn Patience,
+    ) -> Result<T, ValueError> {
+        let arena = Arena::default();
+        let untouched = self.start == self.stop && self.beyond == 0;
+        let mut scratch = Vec::new();
+        let decoding = passing::Decoding::begin(std::mem::take(&mut self.descriptors));
+        let mut deserializer = postcard::Deserializer::from_flavor(Decoder {
+            input: self,
+            patience,
+            kept: arena.end(),
+            untouched,
+            scratch: &mut scratch,
+            failure: None,
+        });
+        let result = T::deserialize(&mut deserializer);
+        let failure = deserializer.finalize().unwrap_or_default();
+        self.descriptors = decoding.end();
+        match (result, failure) {
+            (Ok(value), _) => Ok(value),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(error), None) => {
+                Err(ValueError::Serde(passing::refusal().unwrap_or_else(|| error.to_string())))
+            }
+        }
+    }
+
+    /// Passes over what is left of the message.
+    pub(in crate::process) fn finish(
+        &mut self,
+        patience: &mut dyn Patience,
+    ) -> Result<(), LinkError> {
+        loop {
+            self.start = self.stop;
+            while self.beyond > 0 {
+                self.fill(patience)?;
+                self.start = self.stop;
+            }
+            if self.kind == Kind::Last {
+                self.descriptors.clear();
+                return Ok(());
+            }
+            self.segment(patience)?;
+        }
+    }
+}
+
+impl Pull for Input {
+    fn pull(&mut self) -> Result<(), LinkError> {
+        self.read()
+    }
+}
+
+/// Where postcard takes its bytes from.
+struct Decoder<'a> {
+    input: &'a mut Input,
+    patience: &'a mut dyn Patience,
+    kept: End<'a>,
+    /// Whether no byte of the value has been seen.
+    untouched: bool,
+    /// Holds what lies in two segments.
+    scratch: &'a mut Vec<u8>,
+    failure: Option<ValueError>,
+}
+
+impl Decoder<'_> {
+    /// Has a byte of the message in `buffer[start..stop]`.
+    #[cold]
+    fn more(&mut self) -> postcard::Result<()> {
+        let input = &mut *self.input;
+        while input.start == input.stop {
+            let result = if input.beyond > 0 {
+                input.fill(self.patience).map_err(ValueError::Link)
+            } else if input.kind == Kind::Last {
+                Err(ValueError::End)
+            } else {
+                input
+                    .segment(self.patience)
+                    .map_err(ValueError::Link)
+                    .and_then(|()| {
+                        passing::arrived(input.descriptors.drain(..));
+                        match input.kind {
+                            Kind::Void if self.untouched => Err(ValueError::VoidBefore),
+                            Kind::Void => Err(ValueError::Void),
+                            Kind::More | Kind::Last => {
+                                self.untouched &= input.start == input.stop && input.beyond == 0;
+                                Ok(())
+                            }
+                        }
+                    })
+            };
+            if let Err(failure) = result {
+                self.failure = Some(failure);
+                return Err(postcard::Error::DeserializeUnexpectedEnd);
+            }
+        }
+        Ok(())
+    }
+
+    /// `count` bytes that do not lie in one piece. What is kept for them grows as they arrive, whatever was announced.
+    #[cold]
+    fn assemble(&mut self, mut count: usize) -> postcard::Result<Vec<u8>> {
+        let mut bytes = std::mem::take(self.scratch);
+        bytes.clear();
+        while count > 0 {
+            if self.input.start == self.input.stop {
+                self.more()?;
+            }
+            let input = &mut *self.input;
+            let now = count.min(input.stop - input.start);
+            bytes.extend_from_slice(&input.buffer[input.start..input.start + now]);
+            input.start += now;
+            count -= now;
+        }
+        Ok(bytes)
+    }
+}
+
+impl<'a> Flavor<'a> for Decoder<'a> {
+    type Remainder = Option<ValueError>;
+    type Source = &'a [u8];
+
+    #[inline]
+    fn pop(&mut self) -> postcard::Result<u8> {
+        if self.input.start == self.input.stop {
+            self.more()?;
+        }
+        let byte = self.input.buffer[self.input.start];
+        self.input.start += 1;
+        Ok(byte)
+    }
+
+    fn try_take_n(&mut self, count: usize) -> postcard::Result<&'a [u8]> {
+        let bytes = self.assemble(count)?;
+        Ok(self.kept.keep(bytes))
+    }
+
+    #[inline]
+    fn try_take_n_temp<'t>(&'t mut self, count: usize) -> postcard::Result<&'t [u8]>
+    where
+        'a: 't,
+    {
+        let start = self.input.start;
+        if self.input.stop - start >= count {
+            self.input.start += count;
+            return Ok(&self.input.buffer[start..start + count]);
+        }
+        *self.scratch = self.assemble(count)?;
+        Ok(self.scratch)
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Remainder> {
+        Ok(self.failure)
+    }
+}

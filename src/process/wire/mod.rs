@@ -1,0 +1,119 @@
+//! Messages over a socket: rows of segments, values by postcard, descriptors beside them.
+//!
+//! Both directions are driven by one thread. Whoever finds no room to write reads meanwhile what the other side has to say,
+//! so that two sides that both have much to say never wait for each other.
+
+use std::io;
+use std::sync::Arc;
+
+use super::os::{self, Descriptor, Ready, Want};
+
+pub(super) mod alone;
+mod arena;
+mod frame;
+mod input;
+mod output;
+pub(super) mod passing;
+
+pub(super) use frame::FrameError;
+pub(super) use input::Input;
+pub(super) use output::{Meanwhile, Output};
+
+#[cfg(test)]
+mod tests;
+
+/// Why a message did not get through.
+#[derive(Debug)]
+pub(super) enum LinkError {
+    /// The peer is gone.
+    Gone,
+    /// Whoever waits has had enough.
+    Interrupted,
+    /// What came is no message.
+    Frame(FrameError),
+    /// The system refused.
+    Io(io::Error),
+}
+
+impl From<FrameError> for LinkError {
+    fn from(error: FrameError) -> Self {
+        LinkError::Frame(error)
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        if os::is_gone(&error) {
+            LinkError::Gone
+        } else {
+            LinkError::Io(error)
+        }
+    }
+}
+
+/// Why a value did not get through, in either direction.
+#[derive(Debug)]
+pub(super) enum ValueError {
+    /// The sender could not encode it to its end; the message goes on.
+    Void,
+    /// The sender could not encode the value before it to its end, although it could be decoded; the message goes on.
+    VoidBefore,
+    /// It could not be encoded or decoded, and why. When encoding, the message goes on without it.
+    Serde(String),
+    /// The message is at its end.
+    End,
+    Link(LinkError),
+}
+
+impl From<LinkError> for ValueError {
+    fn from(error: LinkError) -> Self {
+        ValueError::Link(error)
+    }
+}
+
+/// How to wait for a socket, and for how long.
+pub(super) trait Patience {
+    /// Waits until it is worth trying again.
+    fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError>;
+}
+
+/// Whom a sender reads from while it waits for room.
+pub(super) trait Pull {
+    /// Reads what is there.
+    fn pull(&mut self) -> Result<(), LinkError>;
+}
+
+/// Waits for as long as it takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forever;
+
+impl Patience for Forever {
+    fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError> {
+        Ok(os::wait(socket, want, None, None)?)
+    }
+}
+
+/// Both directions of a socket.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) input: Input,
+    pub(super) output: Output,
+}
+
+impl Link {
+    /// Messages of more than `limit` bytes are refused on arrival.
+    pub(super) fn new(socket: Descriptor, limit: u64) -> Self {
+        Self::over(Arc::new(socket), limit)
+    }
+
+    pub(super) fn over(socket: Arc<Descriptor>, limit: u64) -> Self {
+        Self {
+            input: Input::new(Arc::clone(&socket), limit),
+            output: Output::new(socket),
+        }
+    }
+
+    pub(super) fn socket(&self) -> &Arc<Descriptor> {
+        self.input.socket()
+    }
+}

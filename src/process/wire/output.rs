@@ -1,0 +1,222 @@
+//! Encodes messages into a socket, a segment at a time.
+
+use std::sync::Arc;
+
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+
+use super::frame::{HEADER, Header, Kind, SEGMENT};
+use super::{LinkError, Patience, Pull, ValueError, passing};
+use crate::process::os::{self, DESCRIPTORS_AT_ONCE, Descriptor, Want};
+
+/// The sending direction of a socket.
+#[derive(Debug)]
+pub(in crate::process) struct Output {
+    socket: Arc<Descriptor>,
+    /// The segment that is being filled; never more than [`SEGMENT`].
+    buffer: Vec<u8>,
+    /// What goes with it.
+    descriptors: Vec<Arc<Descriptor>>,
+    /// Segments sent, to know whether a value is still here as a whole.
+    sent: u64,
+}
+
+/// What an output does while it waits: whom it reads from, and how patient it is.
+pub(in crate::process) struct Meanwhile<'a> {
+    pub(in crate::process) input: Option<&'a mut dyn Pull>,
+    pub(in crate::process) patience: &'a mut dyn Patience,
+}
+
+impl Meanwhile<'_> {
+    fn again(&mut self) -> Meanwhile<'_> {
+        Meanwhile {
+            input: match &mut self.input {
+                Some(input) => Some(&mut **input),
+                None => None,
+            },
+            patience: self.patience,
+        }
+    }
+}
+
+impl Output {
+    pub(super) fn new(socket: Arc<Descriptor>) -> Self {
+        Self {
+            socket,
+            buffer: Vec::with_capacity(SEGMENT),
+            descriptors: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Whether there is something that has not been sent.
+    pub(in crate::process) fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.descriptors.is_empty()
+    }
+
+    /// Adds a value to the message.
+    ///
+    /// A value that cannot be encoded leaves nothing behind: [`ValueError::Serde`], and the message can go on.
+    pub(in crate::process) fn value<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), ValueError> {
+        let (len, descriptors, sent) = (self.buffer.len(), self.descriptors.len(), self.sent);
+        let encoding = passing::Encoding::begin();
+        let mut serializer = postcard::Serializer {
+            output: Encoder {
+                output: self,
+                meanwhile: meanwhile.again(),
+                failure: None,
+            },
+        };
+        let result = value.serialize(&mut serializer);
+        let failure = serializer.output.failure.take();
+        if result.is_ok() {
+            self.descriptors.extend(passing::leaving());
+            return Ok(());
+        }
+        drop(encoding);
+        if let Some(failure) = failure {
+            return Err(ValueError::Link(failure));
+        }
+        if self.sent == sent {
+            self.buffer.truncate(len);
+            self.descriptors.truncate(descriptors);
+        } else {
+            self.buffer.clear();
+            self.descriptors.clear();
+            self.segment(Kind::Void, meanwhile)?;
+        }
+        let why = match (passing::refusal(), result) {
+            (Some(why), _) => why,
+            (None, Err(error)) => error.to_string(),
+            (None, Ok(())) => String::new(),
+        };
+        Err(ValueError::Serde(why))
+    }
+
+    /// Sends what there is of the message.
+    pub(in crate::process) fn flush(
+        &mut self,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), LinkError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        self.segment(Kind::More, meanwhile)
+    }
+
+    /// Ends the message.
+    pub(in crate::process) fn finish(
+        &mut self,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), LinkError> {
+        self.segment(Kind::Last, meanwhile)
+    }
+
+    /// Sends the buffer as a segment. Whatever goes wrong, the buffer is empty after it.
+    fn segment(&mut self, kind: Kind, meanwhile: &mut Meanwhile<'_>) -> Result<(), LinkError> {
+        self.descriptors.extend(passing::leaving());
+        let mut result = Ok(());
+        while self.descriptors.len() > DESCRIPTORS_AT_ONCE && result.is_ok() {
+            let some: Vec<_> = self.descriptors.drain(..DESCRIPTORS_AT_ONCE).collect();
+            result = self.write(Kind::More, &[], &some, meanwhile);
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let descriptors = std::mem::take(&mut self.descriptors);
+        if result.is_ok() {
+            result = self.write(kind, &buffer, &descriptors, meanwhile);
+        }
+        self.buffer = buffer;
+        self.buffer.clear();
+        result
+    }
+
+    fn write(
+        &mut self,
+        kind: Kind,
+        bytes: &[u8],
+        mut descriptors: &[Arc<Descriptor>],
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), LinkError> {
+        self.sent += 1;
+        let header = Header {
+            len: bytes.len(),
+            descriptors: u8::try_from(descriptors.len()).expect("few go at once"),
+            kind,
+        };
+        let header = header.encode();
+        let mut done = 0;
+        while done < HEADER + bytes.len() {
+            let head = &header[done.min(HEADER)..];
+            let body = &bytes[done.saturating_sub(HEADER)..];
+            match os::send(&self.socket, [head, body], descriptors) {
+                Ok(0) => return Err(LinkError::Gone),
+                Ok(some) => {
+                    done += some;
+                    descriptors = &[];
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    let ready = meanwhile.patience.wait(&self.socket, Want::Write)?;
+                    if let (true, Some(input)) = (ready.readable, &mut meanwhile.input) {
+                        input.pull()?;
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where postcard puts its bytes.
+struct Encoder<'a, 'm> {
+    output: &'a mut Output,
+    meanwhile: Meanwhile<'m>,
+    failure: Option<LinkError>,
+}
+
+impl Encoder<'_, '_> {
+    #[cold]
+    fn make_room(&mut self) -> postcard::Result<()> {
+        let result = self.output.segment(Kind::More, &mut self.meanwhile);
+        result.map_err(|failure| {
+            self.failure = Some(failure);
+            postcard::Error::SerializeBufferFull
+        })
+    }
+}
+
+impl Flavor for Encoder<'_, '_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        if self.output.buffer.len() == SEGMENT {
+            self.make_room()?;
+        }
+        self.output.buffer.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {
+        loop {
+            let room = SEGMENT - self.output.buffer.len();
+            if bytes.len() <= room {
+                self.output.buffer.extend_from_slice(bytes);
+                return Ok(());
+            }
+            let (now, later) = bytes.split_at(room);
+            self.output.buffer.extend_from_slice(now);
+            bytes = later;
+            self.make_room()?;
+        }
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
