@@ -346,7 +346,9 @@ impl Stop {
 /// What sets a [`Stop`], by being dropped.
 #[cfg(feature = "process")]
 #[derive(Debug)]
-pub(crate) struct Stopper(#[expect(dead_code, reason = "is there to be dropped")] Sender<Infallible>);
+pub(crate) struct Stopper(
+    #[expect(dead_code, reason = "is there to be dropped")] Sender<Infallible>,
+);
 
 #[cfg(feature = "process")]
 impl Stopper {

@@ -13,6 +13,7 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["pool", "worker"],
     &["parallel"],
+    &["process"],
     &["kernels"],
     &["docs"],
 ];

@@ -31,7 +31,9 @@ fn a_map_is_that_of_threads() {
         let xs: Vec<f64> = (0..10_000).map(f64::from).collect();
         let expected: Vec<f64> = xs.iter().map(|x| x * x).collect();
         for chunking in common::chunkings(xs.len()) {
-            if chunking == Chunking::size(1) { continue }
+            if chunking == Chunking::size(1) {
+                continue;
+            }
             let y = pool.par_map_chunked(&xs, chunking, square).unwrap();
             assert_eq!(y, expected, "{chunking:?}");
         }
@@ -46,8 +48,11 @@ fn a_reduction_has_the_bits_of_threads() {
         let pool = ProcessPool::new(2).unwrap();
         let xs: Vec<f64> = (0..5_000).map(|i| f64::from(i).sin()).collect();
         for chunking in [Chunking::auto(), Chunking::size(77), Chunking::count(5)] {
-            let a = pool.par_map_reduce_chunked(&xs, chunking, square, || 0.0, add).unwrap();
-            let b = Pool::new(2).par_map_reduce_chunked(&xs, chunking, |x| x * x, || 0.0, |a, b| a + b);
+            let a = pool
+                .par_map_reduce_chunked(&xs, chunking, square, || 0.0, add)
+                .unwrap();
+            let b =
+                Pool::new(2).par_map_reduce_chunked(&xs, chunking, |x| x * x, || 0.0, |a, b| a + b);
             assert_eq!(a.to_bits(), b.to_bits());
         }
     });
@@ -56,12 +61,18 @@ fn a_reduction_has_the_bits_of_threads() {
 #[test]
 fn poison_fails_alone() {
     watched("poison", || {
-        let pool = ProcessPool::builder().workers(2).stderr(Stderr::Kept).build().unwrap();
+        let pool = ProcessPool::builder()
+            .workers(2)
+            .stderr(Stderr::Kept)
+            .build()
+            .unwrap();
         let outcomes = pool.over(0..10_000_usize).chunking(1024).outcomes(poison);
         for (i, outcome) in outcomes.items.iter().enumerate() {
             match outcome {
                 Outcome::Done(y) => assert_eq!(*y, i + 1),
-                Outcome::Failed(error) if i == 6173 => assert_eq!(error.signal(), Some(6), "{error}"),
+                Outcome::Failed(error) if i == 6173 => {
+                    assert_eq!(error.signal(), Some(6), "{error}")
+                }
                 other => panic!("{i}: {other:?}"),
             }
         }
@@ -72,11 +83,23 @@ fn poison_fails_alone() {
 #[test]
 fn a_panic_costs_its_item() {
     watched("panic", || {
-        let pool = ProcessPool::builder().workers(2).stderr(Stderr::Kept).build().unwrap();
+        let pool = ProcessPool::builder()
+            .workers(2)
+            .stderr(Stderr::Kept)
+            .build()
+            .unwrap();
         let outcomes = pool.over(0..100_usize).outcomes(bad_luck);
-        assert!(outcomes.items.iter().enumerate().all(|(i, o)| o.is_done() == (i != 33)));
+        assert!(
+            outcomes
+                .items
+                .iter()
+                .enumerate()
+                .all(|(i, o)| o.is_done() == (i != 33))
+        );
         assert_eq!(pool.num_starts(), 2);
-        let error = pool.par_map_chunked(0..100_usize, 10, bad_luck).unwrap_err();
+        let error = pool
+            .par_map_chunked(0..100_usize, 10, bad_luck)
+            .unwrap_err();
         assert_eq!(error.index(), Some(33));
         assert!(error.to_string().contains("meant: 33"), "{error}");
     });
@@ -90,16 +113,22 @@ fn context_shared_spawn_stream() {
         let y = pool.over(0..100_usize).context(&table).map(scaled).unwrap();
         assert_eq!(y[50], 100.0);
         let data = Shared::from_slice(&vec![1.0; 1000]).unwrap();
-        let parts: Vec<_> = (0..10).map(|i| (data.clone(), 100 * i, 100 * (i + 1))).collect();
+        let parts: Vec<_> = (0..10)
+            .map(|i| (data.clone(), 100 * i, 100 * (i + 1)))
+            .collect();
         assert_eq!(pool.par_map_chunked(&parts, 1, sum).unwrap(), [100.0; 10]);
         let back = pool.call(made, &1000).unwrap();
         assert_eq!(back.iter().sum::<f64>(), 1500.0);
         let mut array = SharedMut::from_slice(&[1.0; 100]).unwrap();
-        pool.par_update_chunked(&mut array, 7, bump, |range| range.start as f64).unwrap();
+        pool.par_update_chunked(&mut array, 7, bump, |range| range.start as f64)
+            .unwrap();
         assert_eq!(array[99], 1.0 + 98.0);
         let handle = pool.spawn(square, 3.0);
         assert_eq!(handle.join().unwrap().unwrap(), 9.0);
-        let squares: Vec<f64> = pool.stream((0..50).map(f64::from), square).map(Result::unwrap).collect();
+        let squares: Vec<f64> = pool
+            .stream((0..50).map(f64::from), square)
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(squares[7], 49.0);
         let process = Process::spawn(add, (1.0, 2.0)).unwrap();
         assert_eq!(process.join().unwrap(), 3.0);
@@ -110,7 +139,11 @@ fn context_shared_spawn_stream() {
 fn a_task_that_takes_too_long_is_killed() {
     watched("timeout", || {
         let limit = std::time::Duration::from_millis(200);
-        let pool = ProcessPool::builder().workers(2).task_timeout(limit).build().unwrap();
+        let pool = ProcessPool::builder()
+            .workers(2)
+            .task_timeout(limit)
+            .build()
+            .unwrap();
         let began = std::time::Instant::now();
         let times = [1, 2, 60_000, 3, 4, 5];
         let outcomes = pool.over(&times).chunking(3).outcomes(sleepy);

@@ -1,6 +1,7 @@
 //! Pages about the crate as a whole.
 //!
 //! * [`choosing_a_chunking`]: when `auto` is not the answer
+//! * [`threads_or_processes`]: what a worker process costs, and what it is for
 //! * [`determinism`]: which bits you get, and why
 //! * [`from_python`]: where the names you know went
 //! * [`conformance`]: what behaves as there, and what does not
@@ -9,6 +10,9 @@
 
 #[doc = include_str!("choosing_a_chunking.md")]
 pub mod choosing_a_chunking {}
+
+#[doc = include_str!("threads_or_processes.md")]
+pub mod threads_or_processes {}
 
 #[doc = include_str!("determinism.md")]
 pub mod determinism {}

@@ -69,13 +69,19 @@ pub(super) fn hear<R: DeserializeOwned>(
 
 type Heard<R> = (Result<R, ProcessError>, Duration);
 
-fn hear_all<R: DeserializeOwned>(station: &mut Station, asked: &Asked) -> Result<Heard<R>, ValueError> {
+fn hear_all<R: DeserializeOwned>(
+    station: &mut Station,
+    asked: &Asked,
+) -> Result<Heard<R>, ValueError> {
     let mut watch = station.watch(None);
     let input = &mut station.link.input;
     input.begin(&mut watch)?;
     let answer: Answer = input.value(&mut watch)?;
     if answer.id != asked.id {
-        return Err(ValueError::Serde(format!("an answer to run {} instead of {}", answer.id, asked.id)));
+        return Err(ValueError::Serde(format!(
+            "an answer to run {} instead of {}",
+            answer.id, asked.id
+        )));
     }
     let mut result = Err(ProcessError::new(ProcessErrorKind::Protocol));
     loop {
@@ -88,7 +94,10 @@ fn hear_all<R: DeserializeOwned>(station: &mut Station, asked: &Asked) -> Result
             Ok(Entry::Unknown(why)) => Err(saying(ProcessErrorKind::UnknownTask, why)),
             Ok(Entry::TimedOut) => {
                 let limit = asked.limit.unwrap_or_default();
-                return Ok((Err(ProcessError::new(ProcessErrorKind::TimedOut { limit })), limit));
+                return Ok((
+                    Err(ProcessError::new(ProcessErrorKind::TimedOut { limit })),
+                    limit,
+                ));
             }
             Ok(Entry::End { cpu, .. }) => {
                 input.finish(&mut watch)?;

@@ -29,9 +29,12 @@ static INITIALIZED: AtomicBool = AtomicBool::new(false);
 /// # Examples
 ///
 /// ```
-/// fn main() {
-///     scipar::process::init();
+/// use scipar::process;
+///
+/// fn main() -> std::process::ExitCode {
+///     process::init();
 ///     // the program
+///     std::process::ExitCode::SUCCESS
 /// }
 /// ```
 pub fn init() {
@@ -53,12 +56,18 @@ pub fn init() {
 /// ```
 pub fn init_with(tasks: impl IntoIterator<Item = Registration>) {
     task::install(tasks.into_iter().collect());
+    serve_if_worker();
+    INITIALIZED.store(true, Ordering::Release);
+}
+
+/// Serves, and never returns, if this is a worker.
+#[doc(hidden)]
+pub fn serve_if_worker() {
     if let Some(role) = Role::of_this_process()
         && let Ok(Some(socket)) = os::take_stdin(role.socket)
     {
         serve::serve(socket)
     }
-    INITIALIZED.store(true, Ordering::Release);
 }
 
 /// What the variable says.
@@ -129,7 +138,7 @@ macro_rules! __scipar_test_worker {
     () => {
         #[test]
         fn scipar_test_worker() {
-            $crate::process::init();
+            $crate::process::__private::serve_if_worker();
         }
 
         const _: () = {

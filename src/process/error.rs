@@ -122,7 +122,10 @@ impl ProcessError {
     /// Of a link whose peer is not known to have ended.
     pub(super) fn link(error: LinkError) -> Self {
         match error {
-            LinkError::Gone => Self::saying(ProcessErrorKind::Protocol, "the other side closed the connection"),
+            LinkError::Gone => Self::saying(
+                ProcessErrorKind::Protocol,
+                "the other side closed the connection",
+            ),
             LinkError::Interrupted => Self::new(ProcessErrorKind::Killed),
             LinkError::Frame(frame) => Self::because(ProcessErrorKind::Protocol, frame.into()),
             LinkError::Io(error) => Self::because(ProcessErrorKind::Io, error),
@@ -190,7 +193,11 @@ impl ProcessError {
     }
 
     pub(super) fn panic_text(&self) -> String {
-        self.0.source.as_ref().map(ToString::to_string).unwrap_or_default()
+        self.0
+            .source
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 }
 

@@ -56,7 +56,7 @@ pub enum Stderr {
 /// For the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use super::entry::TestWorker;
+    pub use super::entry::{TestWorker, serve_if_worker};
     pub use super::task::Registered;
     pub use inventory;
 }

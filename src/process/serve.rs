@@ -115,7 +115,11 @@ fn serve_all(socket: Descriptor) -> Result<(), LinkError> {
         item_began: AtomicU64::new(0),
         began: Instant::now(),
     });
-    watch(Arc::clone(input.socket()), Arc::clone(&watched), setup.task_timeout);
+    watch(
+        Arc::clone(input.socket()),
+        Arc::clone(&watched),
+        setup.task_timeout,
+    );
 
     let mut contexts = Contexts::new();
     loop {
@@ -142,7 +146,10 @@ fn or_broken<T>(result: Result<T, ValueError>) -> Result<T, LinkError> {
     result.map_err(|error| match error {
         ValueError::Link(error) => error,
         ValueError::Void | ValueError::VoidBefore | ValueError::Serde(_) | ValueError::End => {
-            LinkError::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{error:?}")))
+            LinkError::Io(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                format!("{error:?}"),
+            ))
         }
     })
 }
@@ -153,7 +160,8 @@ fn watch(socket: Arc<Descriptor>, watched: Arc<Watched>, limit: Option<Duration>
     let _ = STOP.set(stop);
     let mut stopper = Some(stopper);
     let look = move || {
-        let tick = limit.map(|limit| (limit / 8).clamp(Duration::from_millis(1), Duration::from_millis(100)));
+        let tick = limit
+            .map(|limit| (limit / 8).clamp(Duration::from_millis(1), Duration::from_millis(100)));
         let mut known = Peer::There;
         loop {
             match os::wait_for_peer(&socket, known, tick) {
@@ -173,9 +181,14 @@ fn watch(socket: Arc<Descriptor>, watched: Arc<Watched>, limit: Option<Duration>
             }
         }
     };
-    let thread = std::thread::Builder::new().name("scipar-watch".to_owned()).spawn(look);
+    let thread = std::thread::Builder::new()
+        .name("scipar-watch".to_owned())
+        .spawn(look);
     if let Err(error) = thread {
-        let _ = writeln!(std::io::stderr(), "scipar worker: no thread to watch with: {error}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "scipar worker: no thread to watch with: {error}"
+        );
         std::process::exit(71);
     }
 }
@@ -218,9 +231,12 @@ type Contexts = HashMap<u64, Result<Box<dyn Any>, String>>;
 impl Call<'_> {
     fn serve(&mut self) -> Result<(), CallError> {
         let (task, signature) = match self.order {
-            Order::Run { task, signature, .. } | Order::Context { task, signature, .. } => {
-                (task, signature)
+            Order::Run {
+                task, signature, ..
             }
+            | Order::Context {
+                task, signature, ..
+            } => (task, signature),
             Order::Forget { context } => {
                 self.contexts.remove(context);
                 return Ok(());

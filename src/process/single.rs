@@ -37,7 +37,8 @@ use super::task::Task;
 /// ```
 #[doc(alias = "Popen")]
 pub struct Process<R> {
-    station: Station,
+    /// In a box, as `join_timeout` hands the whole thing back and forth.
+    station: Box<Station>,
     name: String,
     asked: Asked,
     /// CPU time, when the task is over.
@@ -96,7 +97,11 @@ impl ProcessBuilder {
     /// # Errors
     ///
     /// Where [`init`](super::init) has not been called, the system refuses, or the arguments cannot be encoded.
-    pub fn spawn<A, R, F>(self, task: Task<A, R, F>, arguments: A) -> Result<Process<R>, ProcessError>
+    pub fn spawn<A, R, F>(
+        self,
+        task: Task<A, R, F>,
+        arguments: A,
+    ) -> Result<Process<R>, ProcessError>
     where
         A: Serialize,
         R: DeserializeOwned,
@@ -105,7 +110,7 @@ impl ProcessBuilder {
         station.greet()?;
         let asked = ask(&mut station, task.name(), task.signature(), &arguments)?;
         Ok(Process {
-            station,
+            station: Box::new(station),
             name: self.name.unwrap_or_else(|| task.name().to_owned()),
             asked,
             cpu: None,

@@ -115,7 +115,10 @@ impl Starter {
             last: 0,
         };
         let end = station.child.end().cloned();
-        station.tail.follow(reader, end, self.stderr).map_err(refused)?;
+        station
+            .tail
+            .follow(reader, end, self.stderr)
+            .map_err(refused)?;
         Ok(station)
     }
 }
@@ -147,7 +150,10 @@ impl Station {
         let hello: Hello = self.link.input.value(&mut patience)?;
         self.link.input.finish(&mut patience)?;
         if hello.version != VERSION {
-            let why = format!("it has version {} of scipar, this is {VERSION}", hello.version);
+            let why = format!(
+                "it has version {} of scipar, this is {VERSION}",
+                hello.version
+            );
             return Err(ValueError::Serde(why));
         }
         self.link.input.set_limit(self.setup.message_limit);
@@ -161,10 +167,11 @@ impl Station {
 
     fn no_worker(&mut self, fault: ValueError) -> ProcessError {
         let timeout = matches!(fault, ValueError::Link(LinkError::Interrupted));
-        let (status, stderr) = match self.end_now(Duration::from_millis(if timeout { 0 } else { 200 })) {
-            (Some(status), stderr) => (status.to_string(), stderr),
-            (None, stderr) => ("it was killed".to_owned(), stderr),
-        };
+        let (status, stderr) =
+            match self.end_now(Duration::from_millis(if timeout { 0 } else { 200 })) {
+                (Some(status), stderr) => (status.to_string(), stderr),
+                (None, stderr) => ("it was killed".to_owned(), stderr),
+            };
         let why = match fault {
             ValueError::Serde(why) => why,
             ValueError::Link(LinkError::Interrupted) => {
@@ -295,7 +302,10 @@ impl Patience for Watch {
             }
             let now = Instant::now();
             if self.until.is_some_and(|until| now >= until)
-                || self.cancelled.as_ref().is_some_and(|token| token.is_cancelled())
+                || self
+                    .cancelled
+                    .as_ref()
+                    .is_some_and(|token| token.is_cancelled())
             {
                 return Err(LinkError::Interrupted);
             }
@@ -372,7 +382,9 @@ impl Tail {
 
     /// Waits for the thread, which ends with the worker; not for long, as it may be stuck with what it passes on.
     fn close(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
         let until = Instant::now() + Duration::from_millis(500);
         let mut pause = Duration::from_micros(20);
         while !thread.is_finished() && Instant::now() < until {

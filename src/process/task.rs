@@ -323,7 +323,9 @@ impl Registry {
             let entry = match map.remove(name) {
                 None => Entry::One(new),
                 // The same one, linked and listed.
-                Some(Entry::One(old)) if (old.address, old.signature) == (new.address, new.signature) => {
+                Some(Entry::One(old))
+                    if (old.address, old.signature) == (new.address, new.signature) =>
+                {
                     Entry::One(old)
                 }
                 Some(Entry::One(old)) => Entry::Many(old.signature, new.signature),
@@ -370,7 +372,8 @@ pub(super) fn find(name: &str, signature: &str) -> Result<&'static Registration,
 ///
 /// Arguments, contexts and results implement serde's `Serialize` and `DeserializeOwned`; the elements of parts are
 /// [`Pod`](crate::process::Pod). Functions are not generic and do not borrow what they give back. Their names are the crate's, the modules' and
-/// the function's: two tasks in function bodies of one module have to differ in name.
+/// the function's: two tasks in function bodies of one module have to differ in name. A task is a constant, so where it is in scope no
+/// variable can have its name.
 ///
 /// # Examples
 ///
@@ -399,6 +402,7 @@ macro_rules! __scipar_task {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
         $vis const $name: $crate::process::PartTask<$T, $crate::__scipar_task!(@tuple $($A)?), $crate::__scipar_task!(@result $($R)?)> = {
+            #[allow(clippy::needless_pass_by_value, clippy::ptr_arg, clippy::trivially_copy_pass_by_ref)]
             fn $name($part: &mut [$T], $crate::__scipar_task!(@pattern $($arg)?): $crate::__scipar_task!(@tuple $($A)?)) $(-> $R)? $body
             $crate::process::PartTask::define($crate::__scipar_task!(@name $name), $name)
         };
@@ -409,6 +413,7 @@ macro_rules! __scipar_task {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
         $vis const $name: $crate::process::ContextTask<$C, $crate::__scipar_task!(@tuple $($A)?), $crate::__scipar_task!(@result $($R)?)> = {
+            #[allow(clippy::needless_pass_by_value, clippy::ptr_arg, clippy::trivially_copy_pass_by_ref)]
             fn $name($context: &$C, $crate::__scipar_task!(@pattern $($arg)?): $crate::__scipar_task!(@tuple $($A)?)) $(-> $R)? $body
             $crate::process::ContextTask::define($crate::__scipar_task!(@name $name), $name)
         };
@@ -419,6 +424,7 @@ macro_rules! __scipar_task {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
         $vis const $name: $crate::process::Task<$crate::__scipar_task!(@tuple $($A)*), $crate::__scipar_task!(@result $($R)?), fn($($A),*) $(-> $R)?> = {
+            #[allow(clippy::needless_pass_by_value, clippy::ptr_arg, clippy::trivially_copy_pass_by_ref)]
             fn $name($($arg: $A),*) $(-> $R)? $body
             $crate::process::Task::define($crate::__scipar_task!(@name $name), $name, |$crate::__scipar_task!(@pattern $($arg)*)| $name($($arg),*))
         };

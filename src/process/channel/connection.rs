@@ -53,11 +53,11 @@ pub struct Connection<A, B> {
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     process::init();
 ///     let (here, there) = process::pipe()?;
-///     let echo = Process::spawn(echo, there)?;
+///     let child = Process::spawn(echo, there)?;
 ///     here.send("hello".to_owned())?;
 ///     assert_eq!(here.recv()?, "HELLO");
 ///     drop(here); // the other side sees the end
-///     echo.join()?;
+///     child.join()?;
 ///     Ok(())
 /// }
 /// ```
@@ -150,7 +150,9 @@ impl<A: Serialize, B> Connection<A, B> {
                 let error = ProcessError::saying(ProcessErrorKind::Encode, why);
                 return Err(SendError::new(message, Some(error)));
             }
-            (Err(ValueError::Void | ValueError::VoidBefore | ValueError::End), _) => LinkError::Gone,
+            (Err(ValueError::Void | ValueError::VoidBefore | ValueError::End), _) => {
+                LinkError::Gone
+            }
         };
         let error = match error {
             LinkError::Gone => None,
@@ -221,7 +223,10 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
         input.finish(&mut Forever).map_err(broken)?;
         match value {
             Ok(value) => Ok(Some(value)),
-            Err(ValueError::Serde(why)) => Err(RecvError::Failed(ProcessError::saying(ProcessErrorKind::Decode, why))),
+            Err(ValueError::Serde(why)) => Err(RecvError::Failed(ProcessError::saying(
+                ProcessErrorKind::Decode,
+                why,
+            ))),
             Err(_) => Ok(None),
         }
     }

@@ -189,7 +189,10 @@ impl<T: Serialize> Sender<T> {
             bytes = vec![SPILLED];
         }
         if descriptors.len() > os::DESCRIPTORS_AT_ONCE {
-            let why = format!("more than {} descriptors in one message", os::DESCRIPTORS_AT_ONCE - 1);
+            let why = format!(
+                "more than {} descriptors in one message",
+                os::DESCRIPTORS_AT_ONCE - 1
+            );
             return Err(Some(ProcessError::saying(ProcessErrorKind::Encode, why)));
         }
         loop {
@@ -249,7 +252,8 @@ impl<T: DeserializeOwned> Receiver<T> {
             INLINE => &space[1..received.bytes],
             _ => {
                 let memory = descriptors.pop_back().ok_or_else(|| {
-                    let why = io::Error::new(io::ErrorKind::InvalidData, "a message without its memory");
+                    let why =
+                        io::Error::new(io::ErrorKind::InvalidData, "a message without its memory");
                     RecvError::Failed(ProcessError::because(ProcessErrorKind::Protocol, why))
                 })?;
                 spilled = os::unspill(memory).map_err(failed)?;
@@ -276,8 +280,9 @@ impl<T: DeserializeOwned> Receiver<T> {
             if let Some(message) = self.try_recv()? {
                 return Ok(message);
             }
-            let ready = os::wait(&self.socket, Want::Read, None, until)
-                .map_err(|error| RecvError::Failed(ProcessError::because(ProcessErrorKind::Io, error)))?;
+            let ready = os::wait(&self.socket, Want::Read, None, until).map_err(|error| {
+                RecvError::Failed(ProcessError::because(ProcessErrorKind::Io, error))
+            })?;
             if !ready.readable && until.is_some_and(|until| Instant::now() >= until) {
                 return Err(RecvError::Timeout);
             }
@@ -330,7 +335,10 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 /// Sends a socket with the value that is being encoded.
-pub(super) fn leave<S: Serializer>(socket: &Arc<Descriptor>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn leave<S: Serializer>(
+    socket: &Arc<Descriptor>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match passing::leave(socket) {
         true => serializer.serialize_unit(),
         false => Err(S::Error::custom(passing::ONLY_IN_MESSAGES)),
@@ -338,7 +346,9 @@ pub(super) fn leave<S: Serializer>(socket: &Arc<Descriptor>, serializer: S) -> R
 }
 
 /// Takes a socket that came with the value that is being decoded.
-pub(super) fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Descriptor>, D::Error> {
+pub(super) fn take<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Arc<Descriptor>, D::Error> {
     <()>::deserialize(deserializer)?;
     let socket = passing::take();
     socket

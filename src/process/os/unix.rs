@@ -529,7 +529,8 @@ pub(in crate::process) fn read_only_again(file: &Descriptor) -> io::Result<Descr
 pub(in crate::process) fn is_nameless_and_read_only(file: &Descriptor) -> io::Result<bool> {
     let flags = rustix::fs::fcntl_getfl(file)?;
     let stat = rustix::fs::fstat(file)?;
-    let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+    let is_file =
+        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
     Ok(is_file && stat.st_nlink == 0 && (flags & rustix::fs::OFlags::RWMODE).is_empty())
 }
 
@@ -557,7 +558,10 @@ mod seals {
 
     /// Nobody can write it or change its length any more.
     pub(in crate::process) fn seal(file: &Descriptor) -> io::Result<()> {
-        Ok(fcntl_add_seals(file, LEN | SealFlags::WRITE | SealFlags::SEAL)?)
+        Ok(fcntl_add_seals(
+            file,
+            LEN | SealFlags::WRITE | SealFlags::SEAL,
+        )?)
     }
 
     /// Nobody can change its length any more.
@@ -639,7 +643,8 @@ pub(in crate::process) fn cpu_time_of(pid: u32) -> Option<Duration> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in brackets, may hold anything; user and system time are the 12th and 13th words after it.
         let words: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
-        let ticks: u64 = words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
+        let ticks: u64 =
+            words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
         let per_second = rustix::param::clock_ticks_per_second().max(1);
         Some(threads.max(Duration::from_secs_f64(ticks as f64 / per_second as f64)))
     }

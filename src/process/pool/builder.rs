@@ -134,7 +134,9 @@ impl ProcessPoolBuilder {
         F: 'static,
     {
         let task = task.erased();
-        self.initializer = Some(Arc::new(move |station| over::initialize(station, task, &arguments)));
+        self.initializer = Some(Arc::new(move |station| {
+            over::initialize(station, task, &arguments)
+        }));
         self
     }
 

@@ -134,10 +134,16 @@ impl Desk {
     /// Whether there is anything left to give out.
     pub(super) fn is_empty(&self) -> bool {
         let fresh = match &self.cut {
-            Cut::Fixed(split) => self.next < split.num_nonempty() && split.start(self.next) < self.limit,
+            Cut::Fixed(split) => {
+                self.next < split.num_nonempty() && split.start(self.next) < self.limit
+            }
             Cut::Measured(..) => self.next < self.limit,
         };
-        !fresh && self.again.iter().all(|unit| unit.grains.start >= self.limit)
+        !fresh
+            && self
+                .again
+                .iter()
+                .all(|unit| unit.grains.start >= self.limit)
     }
 
     /// Takes a measurement: so many grains took a worker so long, and the way there and back so long.
@@ -195,8 +201,14 @@ impl Portions {
             return 1.min(left);
         };
         let worth = (Self::WORTH * way / grain.max(1e-10)).ceil();
-        let worth = if worth < fair as f64 { worth as usize } else { fair };
-        worth.min(self.largest.saturating_mul(Self::GROWTH)).clamp(1, left.max(1))
+        let worth = if worth < fair as f64 {
+            worth as usize
+        } else {
+            fair
+        };
+        worth
+            .min(self.largest.saturating_mul(Self::GROWTH))
+            .clamp(1, left.max(1))
     }
 
     fn measured(&mut self, grains: usize, work: Duration, way: Duration) {
@@ -218,7 +230,11 @@ mod tests {
     use crate::chunking::Chunking;
 
     fn fixed(total: usize, size: usize, retries: u32) -> Desk {
-        Desk::new(Cut::Fixed(Chunking::size(size).leaves(total)), total, retries)
+        Desk::new(
+            Cut::Fixed(Chunking::size(size).leaves(total)),
+            total,
+            retries,
+        )
     }
 
     /// Runs everything with one worker that dies of the grains `poison`; gives what failed and how often it died.
@@ -254,7 +270,10 @@ mod tests {
                 let (failed, deaths, done) = run(fixed(total, total, 1), &[poison]);
                 assert_eq!(failed, [poison]);
                 let most = total.next_power_of_two().ilog2() as usize + 1;
-                assert!(deaths <= most, "{deaths} deaths for one of {total}, {most} are the most");
+                assert!(
+                    deaths <= most,
+                    "{deaths} deaths for one of {total}, {most} are the most"
+                );
                 assert_eq!(done.len(), total - 1);
             }
         }

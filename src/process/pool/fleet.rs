@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::fork;
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::station::{Starter, Station};
-use crate::fork;
 
 /// What is done with every new worker before anything else.
 pub(super) type Initializer = Arc<dyn Fn(&mut Station) -> Result<(), ProcessError> + Send + Sync>;
@@ -94,7 +94,10 @@ impl Fleet {
     }
 
     /// Takes a place, waiting for one to be free, and looking now and then whether it is still worth waiting.
-    pub(super) fn lease(&self, mut go_on: impl FnMut() -> bool) -> Result<Option<Lease<'_>>, ProcessError> {
+    pub(super) fn lease(
+        &self,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Option<Lease<'_>>, ProcessError> {
         const LOOK: Duration = Duration::from_millis(10);
         if self.generation != fork::generation() {
             return Err(ProcessError::new(ProcessErrorKind::Forked));
@@ -111,7 +114,10 @@ impl Fleet {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         // A place with a worker before one without.
-        let place = free.iter().rposition(Option::is_some).or(free.len().checked_sub(1));
+        let place = free
+            .iter()
+            .rposition(Option::is_some)
+            .or(free.len().checked_sub(1));
         Ok(place.map(|place| Lease {
             fleet: self,
             station: free.swap_remove(place),
@@ -169,7 +175,8 @@ pub(super) struct Lease<'f> {
 impl Lease<'_> {
     /// The worker, started if there is none, and replaced if it has ended or has done what one worker may do.
     pub(super) fn station(&mut self) -> Result<&mut Station, ProcessError> {
-        let of_use = |station: &Station| station.served < self.fleet.max_tasks && !station.has_ended();
+        let of_use =
+            |station: &Station| station.served < self.fleet.max_tasks && !station.has_ended();
         if !self.station.as_ref().is_some_and(of_use) {
             self.station = None;
             self.station = Some(self.fleet.new_station()?);

@@ -170,7 +170,9 @@ impl ProcessPool {
         A: Serialize + Sync,
         R: DeserializeOwned + Send,
     {
-        self.over(source).chunking(chunking).map_reduce(map, identity, op)
+        self.over(source)
+            .chunking(chunking)
+            .map_reduce(map, identity, op)
     }
 
     /// Has the workers change an array in place, part by part; what the task returns comes back in order.
@@ -217,7 +219,11 @@ impl ProcessPool {
     /// ```
     #[doc(alias = "submit")]
     #[doc(alias = "apply_async")]
-    pub fn spawn<A, R, F>(&self, task: Task<A, R, F>, arguments: A) -> JoinHandle<Result<R, ProcessError>>
+    pub fn spawn<A, R, F>(
+        &self,
+        task: Task<A, R, F>,
+        arguments: A,
+    ) -> JoinHandle<Result<R, ProcessError>>
     where
         A: Serialize + Send + Sync + 'static,
         R: DeserializeOwned + Send + 'static,
@@ -225,7 +231,8 @@ impl ProcessPool {
     {
         let fleet = Arc::clone(&self.fleet);
         let task = task.erased();
-        self.threads().spawn(move || over::one(&fleet, task, &arguments))
+        self.threads()
+            .spawn(move || over::one(&fleet, task, &arguments))
     }
 
     /// Runs a task on a worker and waits for it.
@@ -246,7 +253,11 @@ impl ProcessPool {
     ///
     /// Each item is a message of its own: where items cost less than some 100 us make the iterator one of vectors of items.
     #[doc(alias = "imap")]
-    pub fn stream<I, A, R, F>(&self, source: I, task: Task<A, R, F>) -> Stream<'_, Result<R, ProcessError>>
+    pub fn stream<I, A, R, F>(
+        &self,
+        source: I,
+        task: Task<A, R, F>,
+    ) -> Stream<'_, Result<R, ProcessError>>
     where
         I: IntoIterator<Item = A>,
         I::IntoIter: Send + 'static,
@@ -255,8 +266,9 @@ impl ProcessPool {
         F: 'static,
     {
         let (fleet, task) = (Arc::clone(&self.fleet), task.erased());
-        self.threads()
-            .stream(source, move |item: A| over::one_or_error(&fleet, task, &item))
+        self.threads().stream(source, move |item: A| {
+            over::one_or_error(&fleet, task, &item)
+        })
     }
 
     /// As [`stream`](Self::stream), with the results in the order in which they come.
@@ -274,8 +286,9 @@ impl ProcessPool {
         F: 'static,
     {
         let (fleet, task) = (Arc::clone(&self.fleet), task.erased());
-        self.threads()
-            .stream_unordered(source, move |item: A| over::one_or_error(&fleet, task, &item))
+        self.threads().stream_unordered(source, move |item: A| {
+            over::one_or_error(&fleet, task, &item)
+        })
     }
 
     /// Ends the pool: waits for spawned tasks and for the workers to end. Dropping does the same.
@@ -287,7 +300,9 @@ impl ProcessPool {
             let builder = Pool::builder()
                 .workers(self.fleet.workers)
                 .thread_name(|index| format!("scipar-process-{index}"));
-            builder.build().expect("a pool of threads as large as that of processes")
+            builder
+                .build()
+                .expect("a pool of threads as large as that of processes")
         })
     }
 }

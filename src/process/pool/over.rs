@@ -16,7 +16,8 @@ use super::run::{Failure, Goods, Haul, IN_FLIGHT, Run, Values, Words};
 use crate::chunking::{Chunking, Split};
 use crate::error::Panic;
 use crate::parallel::{
-    CancelToken, Control, Input, Listener, Outcome, Outcomes, Progress, Report, RunError, Stop, Tree,
+    CancelToken, Control, Input, Listener, Outcome, Outcomes, Progress, Report, RunError, Stop,
+    Tree,
 };
 use crate::process::ask::{ask, hear};
 use crate::process::error::{ProcessError, ProcessErrorKind};
@@ -113,10 +114,13 @@ impl<'a, S: Source> ProcessRun<'a, S> {
         A: Serialize + Sync,
         R: DeserializeOwned + Send,
     {
-        self.run_values(words(task.name(), task.signature()), true).into_results()
+        self.run_values(words(task.name(), task.signature()), true)
+            .into_results()
     }
 
     /// Maps every item and keeps everything: results, panics, errors, and which items a cancel or a deadline left out.
+    ///
+    /// Where workers die and no new ones can be had, the first item that was not run has the error that says why.
     #[doc(alias = "return_exceptions")]
     pub fn outcomes<A, R, F>(self, task: Task<A, R, F>) -> Outcomes<R, ProcessError>
     where
@@ -124,7 +128,8 @@ impl<'a, S: Source> ProcessRun<'a, S> {
         A: Serialize + Sync,
         R: DeserializeOwned + Send,
     {
-        self.run_values(words(task.name(), task.signature()), false).into_outcomes()
+        self.run_values(words(task.name(), task.signature()), false)
+            .into_outcomes()
     }
 
     /// Maps every item and combines the results; see [`ProcessPool::par_map_reduce_chunked`](super::ProcessPool::par_map_reduce_chunked).
@@ -164,11 +169,12 @@ impl<'a, S: Source> ProcessRun<'a, S> {
         let items: Vec<&A> = items.iter().map(Borrow::borrow).collect();
         let cut = Cut::Measured(Portions::default(), 1);
         let span = |leaf: usize| leaves.items(leaf..leaf + 1);
-        let goods = Leaves { items: &items, leaves };
+        let goods = Leaves {
+            items: &items,
+            leaves,
+        };
         let ended = run(options, words, goods, cut, num_leaves, &span);
-        let mut leaf = ended.into_results()?.into_iter();
-        let next = |_| leaf.next().expect("as many results as leaves");
-        Ok(Tree::whole(num_leaves, next, &|a, b| op.call((a, b))))
+        Ok(combined(ended.into_results()?, |a, b| op.call((a, b))))
     }
 }
 
@@ -208,7 +214,8 @@ impl<'a, S: Source, C: Serialize + Sync> ProcessRun<'a, S, Context<'a, C>> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let context = self.context.0;
-        let send = |output: &mut Output, meanwhile: &mut Meanwhile<'_>| output.value(context, meanwhile);
+        let send =
+            |output: &mut Output, meanwhile: &mut Meanwhile<'_>| output.value(context, meanwhile);
         let mut words = words(task.name(), task.signature());
         words.context = Some((number, &send));
         self.run_values(words, stops)
@@ -265,14 +272,21 @@ impl<'a, S: Source, C> ProcessRun<'a, S, C> {
         let values = Values(items.iter().map(Borrow::borrow).collect());
         let total = items.len();
         let cut = if self.chunking.is_auto() {
-            Cut::Measured(Portions::default(), self.chunking.grains(total).items(0..1).len())
+            Cut::Measured(
+                Portions::default(),
+                self.chunking.grains(total).items(0..1).len(),
+            )
         } else {
             Cut::Fixed(self.chunking.grains(total))
         };
         let options = Options {
             fleet: self.fleet,
             // One chunk, one worker: the debug mode.
-            max_workers: if self.chunking.is_serial() { 1 } else { self.max_workers },
+            max_workers: if self.chunking.is_serial() {
+                1
+            } else {
+                self.max_workers
+            },
             cancel: self.cancel,
             deadline: self.deadline,
             listener: self.listener,
@@ -300,6 +314,14 @@ fn words<'j>(task: &'static str, signature: &'static str) -> Words<'j> {
         reduce: None,
         context: None,
     }
+}
+
+/// The value of the tree over these leaves, of which there is one at least.
+fn combined<R>(leaves: Vec<R>, op: impl Fn(R, R) -> R) -> R {
+    let count = leaves.len();
+    let mut leaves = leaves.into_iter();
+    let next = |_| leaves.next().expect("as many results as leaves");
+    Tree::whole(count, next, &op)
 }
 
 /// A leaf is its items and an end.
@@ -374,11 +396,23 @@ where
     };
     let total = parts.num_nonempty();
     let cut = Cut::Fixed(Chunking::size(1).grains(total));
-    run(options, words(task.name(), task.signature()), goods, cut, total, &span).into_results()
+    run(
+        options,
+        words(task.name(), task.signature()),
+        goods,
+        cut,
+        total,
+        &span,
+    )
+    .into_results()
 }
 
 /// One item, by itself.
-pub(super) fn one_or_error<A, R>(fleet: &Fleet, task: Task<A, R>, arguments: &A) -> Result<R, ProcessError>
+pub(super) fn one_or_error<A, R>(
+    fleet: &Fleet,
+    task: Task<A, R>,
+    arguments: &A,
+) -> Result<R, ProcessError>
 where
     A: Serialize + Sync,
     R: DeserializeOwned + Send,
@@ -394,7 +428,9 @@ where
     };
     let cut = Cut::Fixed(Chunking::size(1).grains(1));
     let words = words(task.name(), task.signature());
-    let mut ended = run::<_, R>(options, words, Values(vec![arguments]), cut, 1, &|item| item..item + 1);
+    let mut ended = run::<_, R>(options, words, Values(vec![arguments]), cut, 1, &|item| {
+        item..item + 1
+    });
     if let Some((_, failure)) = ended.failures.pop() {
         return Err(match failure {
             Failure::Failed(error) => error,
@@ -402,7 +438,11 @@ where
         });
     }
     let result = ended.pieces.pop().and_then(|mut piece| piece.results.pop());
-    result.ok_or_else(|| ended.fault.unwrap_or_else(|| ProcessError::new(ProcessErrorKind::Killed)))
+    result.ok_or_else(|| {
+        ended
+            .fault
+            .unwrap_or_else(|| ProcessError::new(ProcessErrorKind::Killed))
+    })
 }
 
 /// As [`one_or_error`], with the task's panic as a panic of this thread.
@@ -477,7 +517,10 @@ fn run<'a, G: Goods, R: DeserializeOwned + Send>(
     let into = PoisonError::into_inner;
     let mut failures = run.failures.into_inner().unwrap_or_else(into);
     failures.sort_by_key(|(grain, _)| *grain);
-    let fault = run.fault.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let fault = run
+        .fault
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     let report = report(&hauls, &control, options.max_workers, items);
     let mut pieces: Vec<_> = hauls.into_iter().flat_map(|haul| haul.pieces).collect();
     pieces.sort_by_key(|piece| piece.start);
@@ -501,7 +544,9 @@ fn report<R>(hauls: &[Haul<R>], control: &Control<'_>, max_workers: usize, total
     let busy: Duration = took_part().map(|haul| haul.busy).sum();
     let workers = took_part().count();
     let mean = busy.as_secs_f64() / workers.max(1) as f64;
-    let most = took_part().map(|haul| haul.busy.as_secs_f64()).fold(0.0, f64::max);
+    let most = took_part()
+        .map(|haul| haul.busy.as_secs_f64())
+        .fold(0.0, f64::max);
     Report {
         wall: control.elapsed(),
         serial_estimate: busy,
@@ -574,6 +619,12 @@ impl<R> Ended<'_, R> {
                 Failure::Panicked { message, .. } => Outcome::Panicked(panic_of(message)),
                 Failure::Failed(error) => Outcome::Failed(error),
             };
+        }
+        if let (Some(error), Some(place)) = (
+            self.fault,
+            items.iter_mut().find(|outcome| outcome.is_not_run()),
+        ) {
+            *place = Outcome::Failed(error);
         }
         Outcomes {
             items,

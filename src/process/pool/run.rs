@@ -19,7 +19,12 @@ use crate::process::wire::{LinkError, Meanwhile, Output, ValueError};
 
 /// What is sent for a grain.
 pub(super) trait Goods: Sync {
-    fn put(&self, grain: usize, output: &mut Output, meanwhile: &mut Meanwhile<'_>) -> Result<(), ValueError>;
+    fn put(
+        &self,
+        grain: usize,
+        output: &mut Output,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), ValueError>;
 }
 
 /// Sends a context; the other half of [`Words`].
@@ -37,7 +42,10 @@ pub(super) struct Words<'j> {
 /// What became of a grain that has no result.
 #[derive(Debug)]
 pub(super) enum Failure {
-    Panicked { message: String, place: Option<String> },
+    Panicked {
+        message: String,
+        place: Option<String>,
+    },
     Failed(ProcessError),
 }
 
@@ -333,7 +341,9 @@ impl<G: Goods> Run<'_, G> {
             match result {
                 Ok(()) => station.context = Some(*context),
                 Err(ValueError::Link(error)) => return Err(error),
-                Err(ValueError::Serde(why)) => return Ok(Some((unit.grains.start, format!("the context: {why}")))),
+                Err(ValueError::Serde(why)) => {
+                    return Ok(Some((unit.grains.start, format!("the context: {why}"))));
+                }
                 Err(ValueError::Void | ValueError::VoidBefore | ValueError::End) => {}
             }
         }
@@ -378,7 +388,10 @@ impl<G: Goods> Run<'_, G> {
         let answer: Answer = plain(input.value(watch))?;
         if answer.id != flight.id {
             let text = format!("an answer to run {} instead of {}", answer.id, flight.id);
-            return Err(LinkError::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
+            return Err(LinkError::Io(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                text,
+            )));
         }
         let mut next = haul.pieces.len();
         let mut lag = 0_usize;
@@ -407,13 +420,19 @@ impl<G: Goods> Run<'_, G> {
                     // Where the next one begins is not known: this one fails, what comes after it is run again.
                     input.finish(watch)?;
                     if grains.start < grains.end {
-                        self.fail(grains.start, Failure::Failed(ProcessError::saying(ProcessErrorKind::Decode, why)));
+                        self.fail(
+                            grains.start,
+                            Failure::Failed(ProcessError::saying(ProcessErrorKind::Decode, why)),
+                        );
                         grains.start += 1;
                     }
                     break true;
                 }
                 Err(ValueError::End) => {
-                    let why = std::io::Error::new(std::io::ErrorKind::InvalidData, "an answer without an end");
+                    let why = std::io::Error::new(
+                        std::io::ErrorKind::InvalidData,
+                        "an answer without an end",
+                    );
                     return Err(LinkError::Io(why));
                 }
                 Err(ValueError::Link(error)) => {
@@ -450,14 +469,21 @@ impl<G: Goods> Run<'_, G> {
                         None => {
                             let mut results = Vec::with_capacity(all.min(1 << 12));
                             results.push(result);
-                            haul.pieces.push(Piece { start: grain, results });
+                            haul.pieces.push(Piece {
+                                start: grain,
+                                results,
+                            });
                         }
                     }
                     continue;
                 }
                 Entry::Panicked { message, place } => Failure::Panicked { message, place },
-                Entry::Unencoded(why) => Failure::Failed(ProcessError::saying(ProcessErrorKind::Encode, why)),
-                Entry::Undecoded(why) => Failure::Failed(ProcessError::saying(ProcessErrorKind::Decode, why)),
+                Entry::Unencoded(why) => {
+                    Failure::Failed(ProcessError::saying(ProcessErrorKind::Encode, why))
+                }
+                Entry::Undecoded(why) => {
+                    Failure::Failed(ProcessError::saying(ProcessErrorKind::Decode, why))
+                }
                 Entry::Unknown(why) => {
                     let error = ProcessError::saying(ProcessErrorKind::UnknownTask, why);
                     self.fail(grains.start, Failure::Failed(error));
@@ -468,7 +494,10 @@ impl<G: Goods> Run<'_, G> {
                 }
                 Entry::TimedOut => {
                     let limit = self.fleet.starter().task_timeout.unwrap_or_default();
-                    self.fail(grains.start, Failure::Failed(ProcessError::new(ProcessErrorKind::TimedOut { limit })));
+                    self.fail(
+                        grains.start,
+                        Failure::Failed(ProcessError::new(ProcessErrorKind::TimedOut { limit })),
+                    );
                     grains.start += 1;
                     break false;
                 }
@@ -550,7 +579,12 @@ fn plain<T>(result: Result<T, ValueError>) -> Result<T, LinkError> {
 pub(super) struct Values<'j, T>(pub(super) Vec<&'j T>);
 
 impl<T: Serialize + Sync> Goods for Values<'_, T> {
-    fn put(&self, grain: usize, output: &mut Output, meanwhile: &mut Meanwhile<'_>) -> Result<(), ValueError> {
+    fn put(
+        &self,
+        grain: usize,
+        output: &mut Output,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), ValueError> {
         output.value(&Item::Next(self.0[grain]), meanwhile)
     }
 }

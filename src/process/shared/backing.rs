@@ -99,13 +99,18 @@ impl Backing {
     fn has_len(&self, bytes: u64) -> io::Result<()> {
         let len = os::len(&self.file)?;
         if len < bytes {
-            return Err(unfit(&format!("shared memory of {len} bytes instead of {bytes}")));
+            return Err(unfit(&format!(
+                "shared memory of {len} bytes instead of {bytes}"
+            )));
         }
         Ok(())
     }
 
     /// Maps the first bytes to be read.
-    #[allow(unsafe_code, reason = "maps memory that the kernel says nobody can change")]
+    #[allow(
+        unsafe_code,
+        reason = "maps memory that the kernel says nobody can change"
+    )]
     pub(super) fn map(&self, bytes: usize) -> io::Result<Mmap> {
         self.has_len(bytes as u64)?;
         let unchanging = if self.sealable {
@@ -121,7 +126,10 @@ impl Backing {
     }
 
     /// Maps bytes to be written.
-    #[allow(unsafe_code, reason = "maps memory that is lent to one owner at a time")]
+    #[allow(
+        unsafe_code,
+        reason = "maps memory that is lent to one owner at a time"
+    )]
     pub(super) fn map_mut(&self, offset: u64, bytes: usize) -> io::Result<MmapMut> {
         self.has_len(offset.saturating_add(bytes as u64))?;
         if self.sealable && !os::has_sealed_len(&self.file)? {
@@ -129,7 +137,12 @@ impl Backing {
         }
         // SAFETY: the file has the length, which cannot change (or which nobody changes: it has no name), and these bytes are
         // the caller's alone: point 3 above.
-        unsafe { MmapOptions::new().offset(offset).len(bytes).map_mut(&*self.file) }
+        unsafe {
+            MmapOptions::new()
+                .offset(offset)
+                .len(bytes)
+                .map_mut(&*self.file)
+        }
     }
 }
 
@@ -140,7 +153,10 @@ pub(super) fn unfit(why: &str) -> io::Error {
 /// Elements without a size have no memory to share.
 pub(super) fn has_size<T>() -> io::Result<()> {
     match size_of::<T>() {
-        0 => Err(io::Error::new(io::ErrorKind::InvalidInput, "elements without a size cannot be shared")),
+        0 => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "elements without a size cannot be shared",
+        )),
         _ => Ok(()),
     }
 }

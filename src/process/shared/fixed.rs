@@ -203,9 +203,13 @@ impl<'de, T: Pod> Deserialize<'de> for Shared<T> {
 fn receive<T: Pod>(len: u64, size: u64) -> io::Result<Shared<T>> {
     let unfit = super::backing::unfit;
     if size != size_of::<T>() as u64 {
-        return Err(unfit(&format!("shared elements of {size} bytes instead of {}", size_of::<T>())));
+        return Err(unfit(&format!(
+            "shared elements of {size} bytes instead of {}",
+            size_of::<T>()
+        )));
     }
-    let len = usize::try_from(len).map_err(|_| unfit("more shared elements than can be addressed"))?;
+    let len =
+        usize::try_from(len).map_err(|_| unfit("more shared elements than can be addressed"))?;
     let bytes = len.checked_mul(size_of::<T>());
     let bytes = bytes.ok_or_else(|| unfit("more shared elements than can be addressed"))?;
     if bytes == 0 {

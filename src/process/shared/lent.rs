@@ -53,7 +53,9 @@ impl<T: Pod> SharedMut<T> {
     ///
     /// Where the system has no memory, or no descriptor, for it.
     pub fn zeroed(len: usize) -> io::Result<Self> {
-        let bytes = len.checked_mul(size_of::<T>()).filter(|bytes| isize::try_from(*bytes).is_ok());
+        let bytes = len
+            .checked_mul(size_of::<T>())
+            .filter(|bytes| isize::try_from(*bytes).is_ok());
         let bytes = bytes.ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         if len > 0 {
             super::backing::has_size::<T>()?;
@@ -189,7 +191,13 @@ impl<T: Pod> Serialize for Lent<'_, T> {
             return Err(S::Error::custom(passing::ONLY_IN_MESSAGES));
         }
         let bytes = (self.range.start * size_of::<T>()) as u64;
-        (bytes, self.range.len() as u64, size_of::<T>() as u64, self.backing.is_some()).serialize(serializer)
+        (
+            bytes,
+            self.range.len() as u64,
+            size_of::<T>() as u64,
+            self.backing.is_some(),
+        )
+            .serialize(serializer)
     }
 }
 
@@ -221,10 +229,14 @@ fn receive<T: Pod>(start: u64, len: u64, size: u64, has_memory: bool) -> io::Res
         return Err(unfit("a part of an array of another type"));
     }
     let file = match has_memory {
-        true => Some(passing::take().ok_or_else(|| unfit("a part of an array without its memory"))?),
+        true => {
+            Some(passing::take().ok_or_else(|| unfit("a part of an array without its memory"))?)
+        }
         false => None,
     };
-    let bytes = usize::try_from(len).ok().and_then(|len| len.checked_mul(size_of::<T>()));
+    let bytes = usize::try_from(len)
+        .ok()
+        .and_then(|len| len.checked_mul(size_of::<T>()));
     let bytes = bytes.ok_or_else(|| unfit("a part longer than can be addressed"))?;
     let map = match file {
         Some(file) if bytes > 0 => Some(Backing::received(file)?.map_mut(start, bytes)?),

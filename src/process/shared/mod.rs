@@ -5,8 +5,8 @@ mod fixed;
 mod lent;
 
 pub use fixed::Shared;
-pub use lent::SharedMut;
 pub(super) use lent::Part;
+pub use lent::SharedMut;
 
 /// Elements of shared arrays: plain numbers, and structs of them, for which any bytes are a value. What
 /// `bytemuck::Pod` is implemented for has it.

@@ -191,9 +191,9 @@ impl Input {
         match (result, failure) {
             (Ok(value), _) => Ok(value),
             (Err(_), Some(failure)) => Err(failure),
-            (Err(error), None) => {
-                Err(ValueError::Serde(passing::refusal().unwrap_or_else(|| error.to_string())))
-            }
+            (Err(error), None) => Err(ValueError::Serde(
+                passing::refusal().unwrap_or_else(|| error.to_string()),
+            )),
         }
     }
 
