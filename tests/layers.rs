@@ -77,6 +77,10 @@ fn every_import_goes_down() {
             .unwrap_or_else(|| panic!("`{room}` has no floor: give it one in tests/layers.rs"));
         for import in imports(&fs::read_to_string(path).unwrap()) {
             seen += 1;
+            // Exported macros are at the root whatever room they are of.
+            if import.starts_with("__") {
+                continue;
+            }
             // Other names after `crate::` are items that lib.rs re-exports; code inside names the room.
             match floor(&import) {
                 Some(other) if other < own || import == room => {}
