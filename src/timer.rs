@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cpu_time::{ProcessTime, ThreadTime};
 
-mod children;
+pub(crate) mod children;
 
 /// Which CPU time a [`Timer`] reads beside the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,8 +21,9 @@ pub enum Clock {
     /// The calling thread alone, as Python's `time.thread_time`. Read it on the thread that
     /// started the timer.
     Thread,
-    /// This process and its child processes that have ended and been waited for: what
-    /// Python's `process_time` leaves out. On systems other than Unix it is [`Clock::Process`].
+    /// This process, its child processes that have ended and been waited for, and (on Linux) the worker processes of
+    /// `process` that have not: what Python's `process_time` leaves out. On systems other than Unix it is
+    /// [`Clock::Process`].
     WithChildren,
 }
 

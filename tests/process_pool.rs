@@ -156,3 +156,24 @@ fn a_task_that_takes_too_long_is_killed() {
         assert!(began.elapsed().as_secs() < 2);
     });
 }
+
+task! {
+    fn busy(ms: u64) {
+        let timer = scipar::Timer::start_with(scipar::Clock::Thread);
+        while timer.elapsed().cpu < std::time::Duration::from_millis(ms) {}
+    }
+}
+
+#[test]
+fn the_clock_counts_workers_that_live() {
+    watched("clock", || {
+        let pool = ProcessPool::new(1).unwrap();
+        let timer = scipar::Timer::start_with(scipar::Clock::WithChildren);
+        let run = pool.over([300_u64].to_vec()).outcomes(busy);
+        let timing = timer.elapsed();
+        let least = std::time::Duration::from_millis(200);
+        assert!(timing.cpu >= least, "{timing}");
+        assert!(run.report.cpu.unwrap() >= least, "{}", run.report);
+        assert_eq!(pool.num_starts(), 1);
+    });
+}

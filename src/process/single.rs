@@ -15,6 +15,7 @@ use super::error::ProcessError;
 use super::os::{self, Want};
 use super::station::{Starter, Station};
 use super::task::Task;
+use crate::timer::children;
 
 /// A process of its own for one task: [`Worker`](crate::Worker) for code that must not take the program down with it.
 ///
@@ -184,7 +185,7 @@ impl<R> Process<R> {
     /// CPU time that it has used so far, all its threads together; `None` where the system does not say.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
-        self.cpu.or_else(|| os::cpu_time_of(self.pid()))
+        self.cpu.or_else(|| children::of_process(self.pid()))
     }
 }
 

@@ -251,7 +251,3 @@ pub(in crate::process) fn spill(_: &[u8]) -> io::Result<Descriptor> {
 pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
     match file.0 {}
 }
-
-pub(in crate::process) fn cpu_time_of(_: u32) -> Option<Duration> {
-    None
-}

@@ -18,6 +18,7 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::{DESCRIPTORS_AT_ONCE, Want};
+use crate::timer::children;
 
 /// An open file, socket or shared memory.
 pub(in crate::process) type Descriptor = OwnedFd;
@@ -296,6 +297,7 @@ impl Child {
             .process_group(0);
         let inner = command.spawn()?;
         let pid = Pid::from_child(&inner);
+        children::enrol(inner.id());
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
             .ok()
@@ -369,7 +371,7 @@ impl Child {
         }
         self.wait_until(None);
         let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
-        let status = self.inner.wait()?;
+        let status = children::strike(self.inner.id(), || self.inner.wait())?;
         self.status = Some(status);
         Ok(status)
     }
@@ -626,31 +628,4 @@ pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// CPU time of a living process so far.
-pub(in crate::process) fn cpu_time_of(pid: u32) -> Option<Duration> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        // Living threads to the nanosecond; all of them, those that have ended too, to the tick.
-        let mut threads = Duration::ZERO;
-        for entry in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
-            let path = entry.ok()?.path().join("schedstat");
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-            threads += Duration::from_nanos(nanos.unwrap_or(0));
-        }
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in brackets, may hold anything; user and system time are the 12th and 13th words after it.
-        let words: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
-        let ticks: u64 =
-            words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
-        let per_second = rustix::param::clock_ticks_per_second().max(1);
-        Some(threads.max(Duration::from_secs_f64(ticks as f64 / per_second as f64)))
-    }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        let _ = pid;
-        None
-    }
 }
