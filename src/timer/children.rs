@@ -12,13 +12,13 @@ fn alive() -> MutexGuard<'static, Vec<u32>> {
 }
 
 /// Counts a worker process from now on.
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", unix))]
 pub(crate) fn enrol(process: u32) {
     alive().push(process);
 }
 
 /// Waits for a worker process that has ended.
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", unix))]
 pub(crate) fn strike<T>(process: u32, wait: impl FnOnce() -> T) -> T {
     let mut alive = alive();
     alive.retain(|&other| other != process);

@@ -1,24 +1,37 @@
 //! What the tests of the example programs share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// An example program, which `cargo test` builds beside the tests.
+#[allow(dead_code, reason = "not every test uses it")]
 pub(crate) fn program(name: &str) -> Command {
+    Command::new(built(
+        name,
+        format!("{name}{}", std::env::consts::EXE_SUFFIX),
+    ))
+}
+
+/// An example that is a library for other languages.
+#[allow(dead_code, reason = "not every test uses it")]
+pub(crate) fn library(name: &str) -> PathBuf {
+    use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+    built(name, format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"))
+}
+
+fn built(name: &str, file: String) -> PathBuf {
     let test = std::env::current_exe().expect("the test knows itself");
     let target = test
         .ancestors()
         .nth(2)
         .expect("a test lies in a target directory");
-    let program = target
-        .join("examples")
-        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let path = target.join("examples").join(file);
     assert!(
-        program.is_file(),
+        path.is_file(),
         "missing {}: cargo build --example {name}",
-        program.display()
+        path.display()
     );
-    Command::new(program)
+    path
 }
 
 /// The same in a directory.
