@@ -6,7 +6,7 @@
 mod common;
 
 use common::watched;
-use scipar::process::{Process, ProcessPool, Shared, SharedMut, Stderr, task};
+use scipar::process::{Process, ProcessErrorKind, ProcessPool, Shared, SharedMut, Stderr, task};
 use scipar::{Chunking, Outcome, Pool};
 
 scipar::process::test_worker!();
@@ -175,5 +175,18 @@ fn the_clock_counts_workers_that_live() {
         assert!(timing.cpu >= least, "{timing}");
         assert!(run.report.cpu.unwrap() >= least, "{}", run.report);
         assert_eq!(pool.num_starts(), 1);
+    });
+}
+
+#[test]
+fn a_killed_pool_ends_at_once() {
+    watched("kill", || {
+        let pool = ProcessPool::new(2).unwrap();
+        let handles: Vec<_> = (0..4).map(|_| pool.spawn(sleepy, 600_000)).collect();
+        pool.kill();
+        for handle in handles {
+            let error = handle.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ProcessErrorKind::Killed, "{error}");
+        }
     });
 }

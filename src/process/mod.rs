@@ -32,7 +32,7 @@ mod wire;
 pub use channel::{Connection, Queue, Receiver, RecvError, SendError, Sender, pipe};
 pub use entry::{init, init_with};
 pub use error::{ProcessError, ProcessErrorKind};
-pub use pool::{Context, NoContext, ProcessPool, ProcessPoolBuilder, ProcessRun};
+pub use pool::{Context, Executor, NoContext, ProcessPool, ProcessPoolBuilder, ProcessRun};
 pub use serve::stop;
 pub use shared::{Pod, Shared, SharedMut};
 pub use single::{Process, ProcessBuilder};

@@ -15,7 +15,7 @@ use super::serve::{Call, CallError};
 ///
 /// It takes an `A` (the tuple of its arguments where it has more than one, `()` where it has none) and gives an `R`. It can be
 /// called like a function, as it derefs to the function pointer `F`; where a closure is expected, as by the maps on threads,
-/// write `*task`.
+/// write `*task`. Code that is to run on threads or on processes is written against [`Executor`](super::Executor).
 ///
 /// # Examples
 ///

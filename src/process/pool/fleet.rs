@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fork;
+use crate::parallel::CancelToken;
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::station::{Starter, Station};
 
@@ -22,6 +23,8 @@ pub(super) struct Fleet {
     pub(super) retries: u32,
     pub(super) workers: usize,
     kill_on_drop: bool,
+    /// Set when the pool is killed: tasks that nobody waits for end.
+    killed: CancelToken,
     /// Places that nobody is at; `None` where there is no worker now.
     free: Mutex<Vec<Option<Station>>>,
     freed: Condvar,
@@ -57,6 +60,7 @@ impl Fleet {
             retries,
             workers,
             kill_on_drop,
+            killed: CancelToken::new(),
             free: Mutex::new(Vec::new()),
             freed: Condvar::new(),
             waiting: AtomicUsize::new(0),
@@ -134,6 +138,16 @@ impl Fleet {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// Has everybody at work here end.
+    pub(super) fn kill(&self) {
+        self.killed.cancel();
+    }
+
+    /// Set when the pool is killed.
+    pub(super) fn killed(&self) -> &CancelToken {
+        &self.killed
+    }
+
     pub(super) fn starts(&self) -> usize {
         self.starts.load(Ordering::Relaxed)
     }
@@ -156,7 +170,7 @@ impl Drop for Fleet {
         let mut free = self.free();
         // All are told before the first is waited for.
         for station in free.iter_mut().flatten() {
-            if self.kill_on_drop {
+            if self.kill_on_drop || self.killed.is_cancelled() {
                 station.kill();
             }
             station.ask_to_stop();

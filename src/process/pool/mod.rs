@@ -2,6 +2,7 @@
 
 mod builder;
 mod desk;
+mod executor;
 mod fleet;
 mod over;
 mod run;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use builder::ProcessPoolBuilder;
+pub use executor::Executor;
 pub use over::{Context, NoContext, ProcessRun};
 
 use super::error::ProcessError;
@@ -293,6 +295,13 @@ impl ProcessPool {
 
     /// Ends the pool: waits for spawned tasks and for the workers to end. Dropping does the same.
     pub fn shutdown(self) {}
+
+    /// Ends the pool at once: kills the workers, whatever they are at. Handles of tasks that were not done give an error of kind
+    /// [`Killed`](super::ProcessErrorKind::Killed).
+    #[doc(alias = "terminate")]
+    pub fn kill(self) {
+        self.fleet.kill();
+    }
 
     /// Threads that drive a worker each for tasks that nobody waits for here.
     fn threads(&self) -> &Pool {

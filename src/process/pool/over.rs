@@ -420,7 +420,7 @@ where
     let options = Options {
         fleet,
         max_workers: 1,
-        cancel: None,
+        cancel: Some(fleet.killed().clone()),
         deadline: None,
         listener: None,
         stops: false,
