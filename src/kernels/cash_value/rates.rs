@@ -70,11 +70,27 @@ impl Rates {
 
     /// Monthly death probability at an attained age in a policy year; 0 outside the table.
     pub(super) fn mortality(&self, age: i64, year: i64) -> f64 {
-        let row = usize::try_from(age - self.first_age).unwrap_or(usize::MAX);
-        if year < 0 || row >= self.mortality.len() / self.columns {
-            return 0.0;
-        }
-        self.mortality[row * self.columns + (year as usize).min(self.columns - 1)]
+        self.place(age, year)
+            .map_or(0.0, |place| self.mortality_at(place))
+    }
+
+    /// Where the table has that probability, or would have it if it were longer; `None` below its first age and before issue.
+    pub(super) fn place(&self, age: i64, year: i64) -> Option<usize> {
+        let row = usize::try_from(age - self.first_age).ok()?;
+        let column = usize::try_from(year).ok()?.min(self.columns - 1);
+        row.checked_mul(self.columns)?.checked_add(column)
+    }
+
+    /// The place one year later, in policy year `year`.
+    #[inline]
+    pub(super) fn next_place(&self, place: usize, year: i64) -> usize {
+        place + self.columns + usize::from((year as usize) < self.columns)
+    }
+
+    /// Monthly death probability at a place; 0 beyond the table.
+    #[inline]
+    pub(super) fn mortality_at(&self, place: usize) -> f64 {
+        self.mortality.get(place).copied().unwrap_or(0.0)
     }
 
     /// Monthly lapse rate in a policy year.
