@@ -2,8 +2,6 @@
 
 use std::cmp::Reverse;
 
-use multiversion::multiversion;
-
 use super::plan::{Plan, Policy};
 use super::projection::PresentValues;
 use super::totals::Row;
@@ -291,7 +289,13 @@ impl Month {
 ///
 /// Compiled for several instruction sets, of which the best one that the machine has is chosen when the program runs. They
 /// compute the same lanes in the same order, and none fuses a multiplication with an addition: the bits are the same.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2",))]
+#[cfg_attr(
+    feature = "simd",
+    multiversion::multiversion(targets(
+        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+        "x86_64+avx2",
+    ))
+)]
 fn step(month: &Month, groups: &mut [Group<'_>], totals: &mut Sums) {
     let Month {
         discount,

@@ -84,7 +84,7 @@ pub struct Projector<'a> {
 type Progress<'a> = Box<dyn Fn(usize) + Send + Sync + 'a>;
 
 impl<'a> Projector<'a> {
-    /// A projection on the global pool that hands out one block of 256 points at a time.
+    /// A projection on the global pool that hands out one block of 512 points at a time.
     pub fn new(portfolio: &'a Portfolio, assumptions: &'a Assumptions) -> Self {
         let chunking = Chunking::size(1);
         Projector {
@@ -102,7 +102,7 @@ impl<'a> Projector<'a> {
         self
     }
 
-    /// Decides how blocks of 256 points are handed out; the result has the same bits in any case.
+    /// Decides how blocks of 512 points are handed out; the result has the same bits in any case.
     ///
     /// [`Chunking::serial`] computes on the caller's thread.
     pub fn chunking(mut self, chunking: Chunking) -> Self {
@@ -110,7 +110,7 @@ impl<'a> Projector<'a> {
         self
     }
 
-    /// Calls `report` with the number of points finished so far, after each block of 256 points.
+    /// Calls `report` with the number of points finished so far, after each block of 512 points.
     ///
     /// Workers call it, at the same time and not in the order of the numbers; each number comes once, the last
     /// one is the length of the portfolio.
