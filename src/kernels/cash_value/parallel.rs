@@ -8,7 +8,7 @@ use super::block::{BLOCK, project_block};
 use super::error::CashValueError;
 use super::plan::Plan;
 use super::portfolio::Portfolio;
-use super::projection::{PresentValues, Projection};
+use super::projection::{PresentValues, Projection, check_values};
 use super::totals::Totals;
 use crate::chunking::Chunking;
 use crate::pool::Pool;
@@ -132,6 +132,29 @@ impl<'a> Projector<'a> {
     /// Re-raises a panic of the closure given to [`progress`](Self::progress).
     pub fn run(self) -> Result<Projection, CashValueError> {
         let plan = Plan::new(self.portfolio, self.assumptions)?;
+        let (values, totals) = self.project::<true>(&plan);
+        let rows = totals.finish(&plan.months, plan.scalars);
+        Projection::new(&plan, values, &rows)
+    }
+
+    /// Projects the portfolio for its present values alone, with the bits that [`run`](Self::run) gives them: about a third
+    /// less work, as nothing is added up over the points month by month.
+    ///
+    /// # Errors
+    ///
+    /// As [`project`], as far as present values are concerned: the first point whose values are not finite.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn present_values(self) -> Result<Vec<PresentValues>, CashValueError> {
+        let plan = Plan::new(self.portfolio, self.assumptions)?;
+        let (values, _) = self.project::<false>(&plan);
+        check_values(&plan, &values)?;
+        Ok(values)
+    }
+
+    fn project<const TOTALS: bool>(self, plan: &Plan<'_>) -> (Vec<PresentValues>, Totals) {
         let mut values = vec![PresentValues::default(); self.portfolio.len()];
         let finished = AtomicUsize::new(0);
         let pool = match self.pool {
@@ -141,7 +164,7 @@ impl<'a> Projector<'a> {
         let blocks: Vec<(usize, &mut [PresentValues])> =
             values.chunks_mut(BLOCK).enumerate().collect();
         let project_one = |(block, values): (usize, &mut [PresentValues])| {
-            let rows = project_block(&plan, block * BLOCK, values);
+            let rows = project_block::<TOTALS>(plan, block * BLOCK, values);
             if let Some(report) = &self.progress {
                 report(finished.fetch_add(values.len(), Ordering::Relaxed) + values.len());
             }
@@ -154,8 +177,7 @@ impl<'a> Projector<'a> {
             Totals::default,
             Totals::join,
         );
-        let rows = totals.finish(&plan.months, plan.scalars);
-        Projection::new(&plan, values, &rows)
+        (values, totals)
     }
 }
 

@@ -202,6 +202,25 @@ pub struct Projection {
     cash_flows: MonthlyFlows,
 }
 
+/// Refuses present values that are not finite.
+pub(super) fn check_values(
+    plan: &Plan<'_>,
+    present_values: &[PresentValues],
+) -> Result<(), CashValueError> {
+    for (point, values) in present_values.iter().enumerate() {
+        check(
+            &values.to_array(),
+            PresentValues::NAMES.into_iter(),
+            |name| {
+                let id = plan.portfolio.point_ids()[point];
+                let place = plan.portfolio.origin.place(point);
+                format!("{place}: present value \"{name}\" of point {id}")
+            },
+        )?;
+    }
+    Ok(())
+}
+
 impl Projection {
     /// Refuses results that are not finite.
     pub(super) fn new(
@@ -209,17 +228,7 @@ impl Projection {
         present_values: Vec<PresentValues>,
         rows: &[[f64; COLUMNS]],
     ) -> Result<Self, CashValueError> {
-        for (point, values) in present_values.iter().enumerate() {
-            check(
-                &values.to_array(),
-                PresentValues::NAMES.into_iter(),
-                |name| {
-                    let id = plan.portfolio.point_ids()[point];
-                    let place = plan.portfolio.origin.place(point);
-                    format!("{place}: present value \"{name}\" of point {id}")
-                },
-            )?;
-        }
+        check_values(plan, &present_values)?;
         for (month, row) in rows.iter().enumerate() {
             check(row, names(), |name| {
                 format!("total \"{name}\" of month {month}")

@@ -85,3 +85,20 @@ fn an_error_comes_before_any_progress() {
         "{message}"
     );
 }
+
+#[test]
+fn present_values_alone_have_the_same_bits() {
+    let portfolio = large();
+    let with_totals = Projector::new(&portfolio, shipped()).run().unwrap();
+    for workers in [1, 3] {
+        let pool = Pool::new(workers);
+        let alone = Projector::new(&portfolio, shipped()).pool(&pool);
+        let alone = alone.present_values().unwrap();
+        for (a, b) in with_totals.present_values().iter().zip(&alone) {
+            assert_eq!(
+                a.to_array().map(f64::to_bits),
+                b.to_array().map(f64::to_bits)
+            );
+        }
+    }
+}
