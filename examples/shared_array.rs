@@ -49,7 +49,7 @@ const PART: usize = 1 << 17;
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 struct Args {
-    /// Size of the array in MB, 1 to 65536 [default: 512, with --quick 16]
+    /// Size of the array in MB, 1 to 65536 [default: 512, with --quick 8]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1..=65_536))]
     mb: Option<u32>,
 
@@ -61,7 +61,7 @@ struct Args {
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
-    /// An array of 16 MB and three rounds: a second, to see that it runs
+    /// An array of 8 MB and three rounds: a second, to see that it runs
     #[arg(long)]
     quick: bool,
 }
@@ -130,7 +130,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     }
     let path = args.plot.as_deref();
     let output = path.map(|path| Output::new(path, [])).transpose()?;
-    let megabytes = args.mb.unwrap_or(if args.quick { 16 } else { 512 }) as usize;
+    let megabytes = args.mb.unwrap_or(if args.quick { 8 } else { 512 }) as usize;
     let workers = args
         .workers
         .map_or(Workers::all(), |n| Workers::exactly(n as usize));
