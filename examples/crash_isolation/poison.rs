@@ -24,7 +24,7 @@ impl Fault {
         ("hang", Fault::Hang),
     ];
 
-    /// Does it. Only a panic comes back to the caller's caller, and only it could have been caught there.
+    /// Does it. Of all these a process can catch the panic alone.
     pub(crate) fn strike(self, point: i64) {
         eprintln!("point {point} is poisoned: {self:?}");
         match self {

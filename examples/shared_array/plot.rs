@@ -6,18 +6,32 @@ use plotters::prelude::*;
 
 use crate::HandOver;
 
+struct Line {
+    name: &'static str,
+    color: RGBColor,
+    seconds: fn(&HandOver) -> f64,
+}
+
 /// Three lines over the size, both axes logarithmic: what is copied rises with the size, what is not stays level.
 pub(crate) fn svg(rows: &[HandOver]) -> Result<String, Box<dyn Error>> {
-    let lines: [(&str, RGBColor, fn(&HandOver) -> f64); 3] = [
-        ("Vec<f64>, copied", RGBColor(213, 94, 0), |row| row.vector),
-        ("Shared<f64>, not copied", RGBColor(0, 114, 178), |row| {
-            row.shared
-        }),
-        ("nothing: an empty call", RGBColor(120, 120, 120), |row| {
-            row.empty
-        }),
+    let lines = [
+        Line {
+            name: "Vec<f64>, copied",
+            color: RGBColor(213, 94, 0),
+            seconds: |row| row.vector,
+        },
+        Line {
+            name: "Shared<f64>, not copied",
+            color: RGBColor(0, 114, 178),
+            seconds: |row| row.shared,
+        },
+        Line {
+            name: "nothing: an empty call",
+            color: RGBColor(120, 120, 120),
+            seconds: |row| row.empty,
+        },
     ];
-    let times = || lines.iter().flat_map(|(.., time)| rows.iter().map(time));
+    let times = || lines.iter().flat_map(|line| rows.iter().map(line.seconds));
     let bottom = times().fold(f64::MAX, f64::min);
     let top = times().fold(0.0, f64::max);
     let least = rows.first().map_or(1e6, |row| row.bytes as f64);
@@ -46,9 +60,14 @@ pub(crate) fn svg(rows: &[HandOver]) -> Result<String, Box<dyn Error>> {
         .label_style(("sans-serif", 16))
         .axis_desc_style(("sans-serif", 17))
         .draw()?;
-    for (name, color, time) in lines {
+    for Line {
+        name,
+        color,
+        seconds,
+    } in lines
+    {
         let style = color.stroke_width(3);
-        let points = || rows.iter().map(move |row| (row.bytes as f64, time(row)));
+        let points = || rows.iter().map(move |row| (row.bytes as f64, seconds(row)));
         chart
             .draw_series(LineSeries::new(points(), style))?
             .label(name)
