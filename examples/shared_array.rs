@@ -4,11 +4,10 @@
 //! cargo run --release --example shared_array -- --plot hand_over.svg
 //! ```
 //!
-//! 1. An array of numbers is built in place in shared memory and summed by all workers, without a copy. The sum has the same bits for any
-//!    number of workers, and those of `par_sum_chunked` on threads: the array is cut into the same parts, and their sums are added in the same
-//!    order.
-//! 2. Where its memory is: what is resident in each process, and what that comes to when a page that three processes have is counted as a third
-//!    in each.
+//! 1. An array of numbers is built in place in shared memory and read by several processes at once: what is resident in each of them, and what
+//!    that comes to when a page that three processes have is counted as a third in each.
+//! 2. It is summed by all workers of a pool. The sum has the same bits for any number of workers, and those of `par_sum_chunked` on threads:
+//!    the array is cut into the same parts, and their sums are added in the same order.
 //! 3. What it costs to hand an array to a worker: the round trip of a call that reads one element of it, beside that of a call with nothing, and
 //!    beside that of a call with the same numbers as a vector.
 //! 4. An array that the workers fill in place, each a part of its own, is the same array.
@@ -35,7 +34,7 @@ use std::time::Instant;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use scipar::process::{self, ProcessPool, Shared, SharedMut, task};
+use scipar::process::{self, Connection, Process, ProcessPool, Shared, SharedMut, task};
 use scipar::{Chunking, Pool, Workers};
 
 use files::Output;
@@ -73,7 +72,7 @@ Definitions:
   resident      pages that are in memory and mapped by the process
   proportional  the same, each page divided by the number of processes that have it mapped
 
-A run with 512 MB takes about half a minute and 2.5 GB of memory, most of it for the vectors that the
+A run with 512 MB takes 20 to 60 seconds and some 2 GB of memory, most of it for the vectors that the
 shared array is compared with.
 
 Exit code: 0 if everything was written, 2 with one message otherwise.";
@@ -84,9 +83,11 @@ task! {
         scipar::par_sum_chunked(&data[range], Chunking::serial())
     }
 
-    /// Looks at every page.
-    fn read_all(data: &Shared<f64>, turn: usize) -> f64 {
-        data.iter().skip(turn).step_by(512).sum()
+    /// Reads the whole array, says so, and holds it until it may go.
+    fn hold(data: Shared<f64>, peer: Connection<f64, ()>) {
+        if peer.send(data.iter().sum()).is_ok() {
+            let _ = peer.recv(); // a word or the end: it is the same
+        }
     }
 
     fn nothing() {}
@@ -154,8 +155,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             n => format!("{n} worker processes"),
         }
     );
-    let built = lab.sums(len, &mut report)?;
+    let built = lab.build(len, &mut report)?;
     lab.memory(&built, &mut report)?;
+    lab.sums(&built, &mut report)?;
     let rows = lab.hand_overs(&built, megabytes)?;
     table(&rows, &mut report);
     lab.update(built, &mut report)?;
@@ -209,38 +211,42 @@ impl Lab {
         }
     }
 
-    /// Builds the array, and sums it on threads and on processes.
-    fn sums(&self, len: usize, report: &mut String) -> Result<Shared<f64>, Box<dyn Error>> {
+    /// Builds the array in place, on threads.
+    fn build(&self, len: usize, report: &mut String) -> Result<Shared<f64>, Box<dyn Error>> {
         self.at("building".to_owned());
-        let bytes = 8.0 * len as f64;
-        let mut line = |name: &str, seconds: f64, what: &str| {
-            let speed = bytes / seconds / 1e9;
-            let _ = writeln!(
-                report,
-                "{name:<24} {seconds:>10.6} s {speed:>7.2} GB/s  {what}"
-            );
-        };
         let timed = Instant::now();
         let data = Shared::build(len, |items| {
             let indices = 0..items.len();
             self.threads
                 .par_map_into_chunked(indices, items, Chunking::auto(), element);
         })?;
-        let seconds = timed.elapsed().as_secs_f64();
-        line("built in place", seconds, "by threads");
+        pace(
+            report,
+            "built in place",
+            len,
+            timed.elapsed().as_secs_f64(),
+            "by threads",
+        );
+        Ok(data)
+    }
 
+    /// Sums the array on threads and on processes.
+    fn sums(&self, data: &Shared<f64>, report: &mut String) -> Result<(), Box<dyn Error>> {
+        *report += "\n";
+        let mut line =
+            |name: &str, seconds, what: &str| pace(report, name, data.len(), seconds, what);
         self.at("summing".to_owned());
         let (sum, seconds) = self.repeated(|| Ok(self.threads.par_sum_chunked(&data[..], PART)))?;
         line("sum on threads", seconds, &format!("{sum:.6}"));
 
-        let parts: Vec<Range<usize>> = Chunking::size(PART).ranges(len).collect();
+        let parts: Vec<Range<usize>> = Chunking::size(PART).ranges(data.len()).collect();
         for workers in 1..=self.processes.num_workers() {
             let (found, seconds) = self.repeated(|| {
                 let sums = self
                     .processes
                     .over(&parts)
                     .max_workers(workers)
-                    .context(&data) // to each worker once: a descriptor, and no number
+                    .context(data) // to each worker once: a descriptor, and no number
                     .map(part_sum)?;
                 // Neighbours in pairs, pairs in pairs: the order of a reduction on threads.
                 Ok(scipar::par_reduce_chunked(&sums, 1, || 0.0, |a, b| a + b))
@@ -252,23 +258,34 @@ impl Lab {
             let name = format!("sum on {}", counted(workers, "worker"));
             line(&name, seconds, "the same bits");
         }
-        Ok(data)
+        Ok(())
     }
 
-    /// What is where when all workers have read the whole array: they keep the context of their last run until they get another.
+    /// What is where while as many processes as there are workers have read the whole array.
     fn memory(&self, data: &Shared<f64>, report: &mut String) -> Result<(), Box<dyn Error>> {
         self.at("reading everywhere".to_owned());
-        // Turns enough for every worker to have one.
-        let turns = 0..8 * self.processes.num_workers();
-        let run = self.processes.over(turns).chunking(1);
-        run.context(data).map(read_all)?;
+        let mut readers = Vec::new();
+        for _ in 0..self.processes.num_workers() {
+            let (here, there) = process::pipe()?;
+            readers.push((Process::spawn(hold, (data.clone(), there))?, here));
+        }
+        let sum: f64 = data.iter().sum();
+        for (_, here) in &readers {
+            let found = here.recv()?;
+            if found.to_bits() != sum.to_bits() {
+                return Err(format!("a process read {found:?} instead of {sum:?}").into());
+            }
+        }
         let me = std::process::id();
-        let mut workers = self.processes.idle_pids();
-        workers.sort_unstable();
+        let others = readers.iter().map(|(reader, _)| reader.pid());
         let memories: Option<Vec<(u32, Memory)>> = std::iter::once(me)
-            .chain(workers)
+            .chain(others)
             .map(|pid| Some((pid, Memory::of(pid)?)))
             .collect();
+        for (reader, here) in readers {
+            drop(here);
+            reader.join()?;
+        }
         let _ = writeln!(
             report,
             "\n{:<24} {:>12} {:>14} {:>14}",
@@ -289,7 +306,11 @@ impl Lab {
             );
         };
         for (pid, memory) in &memories {
-            let who = if *pid == me { "this process" } else { "worker" };
+            let who = if *pid == me {
+                "this process"
+            } else {
+                "process"
+            };
             line(&format!("{who} {pid}"), memory);
         }
         let all = memories.iter().map(|(_, memory)| *memory);
@@ -364,14 +385,25 @@ impl Lab {
             let (found, expected) = (filled[index], built[index]);
             return Err(format!("element {index} is {found:?} instead of {expected:?}").into());
         }
-        let speed = 8e-9 * built.len() as f64 / seconds;
-        let _ = writeln!(
+        *report += "\n";
+        pace(
             report,
-            "\n{:<24} {seconds:>10.6} s {speed:>7.2} GB/s  the same elements",
-            "filled by workers"
+            "filled by workers",
+            built.len(),
+            seconds,
+            "the same elements",
         );
         Ok(())
     }
+}
+
+/// A line about an array of numbers: how long something took, and how many bytes that was per second.
+fn pace(report: &mut String, name: &str, len: usize, seconds: f64, what: &str) {
+    let speed = 8e-9 * len as f64 / seconds;
+    let _ = writeln!(
+        report,
+        "{name:<24} {seconds:>10.6} s {speed:>7.2} GB/s  {what}"
+    );
 }
 
 fn median(mut samples: Vec<f64>) -> f64 {
