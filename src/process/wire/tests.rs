@@ -58,17 +58,16 @@ fn write(socket: &Arc<Descriptor>, mut bytes: &[u8], at_once: usize) {
 
 /// What a value sends.
 fn bytes_of<T: Serialize + Sync>(value: &T) -> Vec<u8> {
-    let (mut link, socket) = half();
+    let (link, socket) = half();
+    let Link { input, mut output } = link;
+    drop(input); // so that the end of the output is that of the socket
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            put(&mut link.output, value).expect("it can be encoded");
-            finish(&mut link.output);
+            put(&mut output, value).expect("it can be encoded");
+            finish(&mut output);
         });
         let mut bytes = Vec::new();
-        std::fs::File::from(socket.try_clone().expect("a descriptor"))
-            .read_to_end(&mut bytes)
-            .or_else(|_| read_all(&socket, &mut bytes))
-            .expect("it sends to its end");
+        read_all(&socket, &mut bytes).expect("it sends to its end");
         bytes
     })
 }
@@ -721,8 +720,8 @@ fn descriptors_of_what_is_skipped_or_fails_are_closed() {
             ),
             _ => drop(
                 b.input
-                    .value::<Vec<String>>(&mut Forever)
-                    .expect_err("no strings"),
+                    .value::<Vec<char>>(&mut Forever)
+                    .expect_err("no letters"),
             ),
         }
         b.input.finish(&mut Forever).expect("its end");
@@ -751,7 +750,9 @@ fn two_sides_that_both_have_much_to_say() {
             input: Some(input),
             patience: &mut Forever,
         };
-        output.value(&much, &mut meanwhile).expect("room in the end");
+        output
+            .value(&much, &mut meanwhile)
+            .expect("room in the end");
         output.finish(&mut meanwhile).expect("room in the end");
         input.begin(&mut Forever).expect("a message");
         let heard: Blob = input.value(&mut Forever).expect("a value");
