@@ -99,7 +99,7 @@ fn there_and_back_nested() {
         }
         assert_eq!(pool.call(total, &data).unwrap(), 5000.0);
         assert_eq!(
-            pool.par_map_chunked(&vec![data; 20], 3, total).unwrap(),
+            pool.par_map_chunked(vec![data; 20], 3, total).unwrap(),
             [5000.0; 20]
         );
         let made = pool.call(ramp, &100_000).unwrap();

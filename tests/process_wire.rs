@@ -80,8 +80,10 @@ fn half<B>() -> (Connection<u8, B>, UnixStream) {
     let mut new = files();
     new.retain(|fd| !before.contains(fd) && is_socket(*fd));
     let fd = *new.last().unwrap();
+    // SAFETY: it makes a number of a number.
+    let copy = unsafe { libc::dup(fd) };
     // SAFETY: the copy is this function's own.
-    let bare = unsafe { UnixStream::from_raw_fd(libc::dup(fd)) };
+    let bare = unsafe { UnixStream::from_raw_fd(copy) };
     drop(far);
     (near, bare)
 }
