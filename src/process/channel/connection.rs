@@ -14,6 +14,7 @@ use super::queue::{leave, take};
 use super::{RecvError, SendError};
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::os::{self, Descriptor, Want};
+use crate::process::wire::passing::refuse;
 use crate::process::wire::{Forever, Input, Link, LinkError, Meanwhile, Output, Pull, ValueError};
 
 /// The longest message that a connection takes, in bytes.
@@ -240,12 +241,19 @@ impl<A, B> fmt::Debug for Connection<A, B> {
 
 impl<A, B> Serialize for Connection<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if lock(&self.input).has_unused() {
-            return Err(S::Error::custom(crate::process::wire::passing::refuse(
-                "a connection with messages that have been read ahead and not received".to_owned(),
-            )));
-        }
-        leave(&self.socket, serializer)
+        let input = match self.input.try_lock() {
+            Ok(input) => Some(input),
+            Err(TryLockError::Poisoned(input)) => Some(input.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let why = match &input {
+            None => "a connection that somebody is receiving from",
+            Some(input) if input.has_unused() => {
+                "a connection with messages that have been read ahead and not received"
+            }
+            Some(_) => return leave(&self.socket, serializer),
+        };
+        Err(S::Error::custom(refuse(why.to_owned())))
     }
 }
 

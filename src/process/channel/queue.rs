@@ -159,7 +159,7 @@ impl<T> Sender<T> {
 
     /// Ends the queue for all: nothing more is sent, and receivers get what is there.
     pub fn close(&self) {
-        os::finish_sending(&self.socket);
+        os::finish(&self.socket);
     }
 }
 

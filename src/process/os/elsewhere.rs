@@ -102,6 +102,10 @@ pub(in crate::process) fn finish_sending(socket: &Descriptor) {
     match socket.0 {}
 }
 
+pub(in crate::process) fn finish(socket: &Descriptor) {
+    match socket.0 {}
+}
+
 pub(in crate::process) fn identity(socket: &Descriptor) -> io::Result<u64> {
     match socket.0 {}
 }
@@ -213,6 +217,10 @@ pub(in crate::process) fn len(file: &Descriptor) -> io::Result<u64> {
 }
 
 pub(in crate::process) fn set_len(file: &Descriptor, _: u64) -> io::Result<()> {
+    match file.0 {}
+}
+
+pub(in crate::process) fn reserve(file: &Descriptor, _: u64) -> io::Result<()> {
     match file.0 {}
 }
 

@@ -228,6 +228,11 @@ pub(in crate::process) fn finish_sending(socket: &Descriptor) {
     let _ = rustix::net::shutdown(socket, Shutdown::Write); // the peer may be gone already
 }
 
+/// Ends a socket for all who hold either end: what is in it can still be read, and everybody who waits is woken.
+pub(in crate::process) fn finish(socket: &Descriptor) {
+    let _ = rustix::net::shutdown(socket, Shutdown::Both); // the peer may be gone already
+}
+
 /// A number that names a socket in this process and in the one that it is handed to.
 pub(in crate::process) fn identity(socket: &Descriptor) -> io::Result<u64> {
     Ok(rustix::fs::fstat(socket)?.st_ino)
@@ -540,9 +545,32 @@ pub(in crate::process) fn len(file: &Descriptor) -> io::Result<u64> {
     Ok(rustix::fs::fstat(file)?.st_size.try_into().unwrap_or(0))
 }
 
-/// Gives a file a length, and the room for it.
+/// Gives a file a length.
 pub(in crate::process) fn set_len(file: &Descriptor, bytes: u64) -> io::Result<()> {
     Ok(rustix::fs::ftruncate(file, bytes)?)
+}
+
+/// Gives a file on a disk the room for its length.
+pub(in crate::process) fn reserve(file: &Descriptor, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        let flags = rustix::fs::FallocateFlags::empty();
+        match retried(|| rustix::fs::fallocate(file, flags, 0, bytes)) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            result => return result,
+        }
+    }
+    // Nothing is read from it before: zeros change nothing.
+    let zeros = [0; 1 << 13];
+    let mut at = 0;
+    while at < bytes {
+        let count = zeros.len().min((bytes - at) as usize);
+        at += retried(|| rustix::io::pwrite(file, &zeros[..count], at))? as u64;
+    }
+    Ok(())
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]

@@ -12,6 +12,10 @@
 //!    read; the one that could write is closed before. A receiver checks both.
 //! 3. Writable arrays are mapped by one owner, whose `&mut` lends parts of it to workers. The owner does not look until every worker has
 //!    unmapped its part, which it does before it answers, or has been waited for as a dead process.
+//!
+//! Any bytes are a value of the elements ([`Pod`](super::Pod)), parts begin at multiples of their size, and `bytemuck` checks length and
+//! alignment of every mapping. Points 2 and 3 rest on the other process being one of this crate, which keeps no descriptor that could write:
+//! a foreign program that is given as a worker's command could, as any program of the same user could with a debugger's means. Point 1 does not.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -52,6 +56,10 @@ impl Backing {
 
     pub(super) fn with_len(self, bytes: usize) -> io::Result<Self> {
         os::set_len(&self.file, bytes as u64)?;
+        if !self.sealable {
+            // A disk that is full would be found out by whoever first writes a page, and kill it.
+            os::reserve(&self.file, bytes as u64)?;
+        }
         Ok(self)
     }
 
@@ -112,7 +120,6 @@ impl Backing {
         reason = "maps memory that the kernel says nobody can change"
     )]
     pub(super) fn map(&self, bytes: usize) -> io::Result<Mmap> {
-        self.has_len(bytes as u64)?;
         let unchanging = if self.sealable {
             os::is_sealed(&self.file)?
         } else {
@@ -121,6 +128,7 @@ impl Backing {
         if !unchanging {
             return Err(unfit("shared memory that somebody could still write"));
         }
+        self.has_len(bytes as u64)?; // after the seals: before them it could still change
         // SAFETY: nobody can write the file or change its length any more, as has just been asked: points 1 and 2 above.
         unsafe { MmapOptions::new().len(bytes).map(&*self.file) }
     }
@@ -131,10 +139,10 @@ impl Backing {
         reason = "maps memory that is lent to one owner at a time"
     )]
     pub(super) fn map_mut(&self, offset: u64, bytes: usize) -> io::Result<MmapMut> {
-        self.has_len(offset.saturating_add(bytes as u64))?;
         if self.sealable && !os::has_sealed_len(&self.file)? {
             return Err(unfit("shared memory whose length could change"));
         }
+        self.has_len(offset.saturating_add(bytes as u64))?;
         // SAFETY: the file has the length, which cannot change (or which nobody changes: it has no name), and these bytes are
         // the caller's alone: point 3 above.
         unsafe {

@@ -15,7 +15,7 @@ pub(in crate::process) fn encode<T: Serialize + ?Sized>(
     before: Vec<u8>,
 ) -> Result<(Vec<u8>, Vec<Arc<Descriptor>>), String> {
     let encoding = passing::Encoding::begin();
-    let result = postcard::to_extend(value, before);
+    let result = passing::caught(|| postcard::to_extend(value, before));
     let descriptors = passing::leaving();
     drop(encoding);
     match result {
@@ -30,7 +30,7 @@ pub(in crate::process) fn decode<T: DeserializeOwned>(
     descriptors: VecDeque<Descriptor>,
 ) -> Result<T, String> {
     let decoding = passing::Decoding::begin(descriptors);
-    let result = postcard::from_bytes(bytes);
+    let result = passing::caught(|| postcard::from_bytes(bytes));
     drop(decoding.end());
     result.map_err(|error| passing::refusal().unwrap_or_else(|| error.to_string()))
 }

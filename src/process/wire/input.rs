@@ -102,9 +102,6 @@ impl Input {
         self.end -= self.start;
         self.stop -= self.start;
         self.start = 0;
-        if self.end == 0 && self.buffer.len() > 2 * AHEAD {
-            self.buffer = Vec::new();
-        }
         if self.end == self.buffer.len() {
             self.buffer.resize((2 * self.end).max(AHEAD), 0);
         }
@@ -114,6 +111,9 @@ impl Input {
     fn fill(&mut self, patience: &mut dyn Patience) -> Result<(), LinkError> {
         if self.start == self.end {
             (self.start, self.end, self.stop) = (0, 0, 0);
+            if self.buffer.len() > 2 * AHEAD {
+                self.buffer = Vec::new(); // it was read far ahead, and has caught up
+            }
         }
         let had = self.end - self.start;
         loop {
@@ -125,11 +125,12 @@ impl Input {
         }
     }
 
-    /// Waits for the next message and begins it.
+    /// Waits for the next message and begins it, passing over what an error has left of the one before.
     pub(in crate::process) fn begin(
         &mut self,
         patience: &mut dyn Patience,
     ) -> Result<(), LinkError> {
+        self.finish(patience)?;
         self.len = 0;
         self.segment(patience)
     }
@@ -154,10 +155,11 @@ impl Input {
         }
         // They come with the first byte of what they were sent with.
         let (announced, there) = (usize::from(header.descriptors), self.arrived.len());
+        // Once some are lost, nobody knows whose the others are.
+        if announced > 0 && self.lost {
+            return Err(LinkError::Io(os::too_many_files()));
+        }
         if announced > there {
-            if self.lost {
-                return Err(LinkError::Io(os::too_many_files()));
-            }
             return Err(FrameError::Descriptors {
                 announced: header.descriptors,
                 arrived: there,
@@ -185,12 +187,13 @@ impl Input {
             scratch: &mut scratch,
             failure: None,
         });
-        let result = T::deserialize(&mut deserializer);
+        let result = passing::caught(|| T::deserialize(&mut deserializer));
         let failure = deserializer.finalize().unwrap_or_default();
         self.descriptors = decoding.end();
         match (result, failure) {
-            (Ok(value), _) => Ok(value),
-            (Err(_), Some(failure)) => Err(failure),
+            // Whatever the value's own code made of it.
+            (_, Some(failure)) => Err(failure),
+            (Ok(value), None) => Ok(value),
             (Err(error), None) => Err(ValueError::Serde(
                 passing::refusal().unwrap_or_else(|| error.to_string()),
             )),
@@ -208,8 +211,8 @@ impl Input {
                 self.fill(patience)?;
                 self.start = self.stop;
             }
+            self.descriptors.clear();
             if self.kind == Kind::Last {
-                self.descriptors.clear();
                 return Ok(());
             }
             self.segment(patience)?;
@@ -250,6 +253,9 @@ impl Decoder<'_> {
                     .segment(self.patience)
                     .map_err(ValueError::Link)
                     .and_then(|()| {
+                        if input.kind == Kind::Void {
+                            passing::forget(); // what came with the value that is void
+                        }
                         passing::arrived(input.descriptors.drain(..));
                         match input.kind {
                             Kind::Void if self.untouched => Err(ValueError::VoidBefore),

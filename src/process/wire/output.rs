@@ -17,8 +17,10 @@ pub(in crate::process) struct Output {
     buffer: Vec<u8>,
     /// What goes with it.
     descriptors: Vec<Arc<Descriptor>>,
-    /// Segments sent, to know whether a value is still here as a whole.
-    sent: u64,
+    /// Some of the message has been sent, and not all.
+    midway: bool,
+    /// That will not change: what follows would be taken for its rest.
+    broken: bool,
 }
 
 /// What an output does while it waits: whom it reads from, and how patient it is.
@@ -45,7 +47,8 @@ impl Output {
             socket,
             buffer: Vec::with_capacity(SEGMENT),
             descriptors: Vec::new(),
-            sent: 0,
+            midway: false,
+            broken: false,
         }
     }
 
@@ -62,27 +65,35 @@ impl Output {
         value: &T,
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), ValueError> {
-        let (len, descriptors, sent) = (self.buffer.len(), self.descriptors.len(), self.sent);
+        let (start, descriptors) = (self.buffer.len(), self.descriptors.len());
         let encoding = passing::Encoding::begin();
         let mut serializer = postcard::Serializer {
             output: Encoder {
                 output: self,
                 meanwhile: meanwhile.again(),
+                start,
+                begun: false,
                 failure: None,
             },
         };
-        let result = value.serialize(&mut serializer);
-        let failure = serializer.output.failure.take();
+        let result = passing::caught(|| value.serialize(&mut serializer));
+        let Encoder {
+            start,
+            begun,
+            failure,
+            ..
+        } = serializer.output;
+        if let Some(failure) = failure {
+            // Whatever the value's own code made of it.
+            return Err(ValueError::Link(failure));
+        }
         if result.is_ok() {
             self.descriptors.extend(passing::leaving());
             return Ok(());
         }
         drop(encoding);
-        if let Some(failure) = failure {
-            return Err(ValueError::Link(failure));
-        }
-        if self.sent == sent {
-            self.buffer.truncate(len);
+        if !begun {
+            self.buffer.truncate(start);
             self.descriptors.truncate(descriptors);
         } else {
             self.buffer.clear();
@@ -118,7 +129,11 @@ impl Output {
 
     /// Sends the buffer as a segment. Whatever goes wrong, the buffer is empty after it.
     fn segment(&mut self, kind: Kind, meanwhile: &mut Meanwhile<'_>) -> Result<(), LinkError> {
-        self.descriptors.extend(passing::leaving());
+        if self.broken {
+            self.buffer.clear();
+            self.descriptors.clear();
+            return Err(LinkError::Gone);
+        }
         let mut result = Ok(());
         while self.descriptors.len() > DESCRIPTORS_AT_ONCE && result.is_ok() {
             let some: Vec<_> = self.descriptors.drain(..DESCRIPTORS_AT_ONCE).collect();
@@ -131,6 +146,10 @@ impl Output {
         }
         self.buffer = buffer;
         self.buffer.clear();
+        match result {
+            Ok(()) => self.midway = kind != Kind::Last,
+            Err(_) => self.broken = self.midway,
+        }
         result
     }
 
@@ -141,7 +160,6 @@ impl Output {
         mut descriptors: &[Arc<Descriptor>],
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), LinkError> {
-        self.sent += 1;
         let header = Header {
             len: bytes.len(),
             descriptors: u8::try_from(descriptors.len()).expect("few go at once"),
@@ -156,6 +174,7 @@ impl Output {
                 Ok(0) => return Err(LinkError::Gone),
                 Ok(some) => {
                     done += some;
+                    self.midway = true;
                     descriptors = &[];
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -175,12 +194,22 @@ impl Output {
 struct Encoder<'a, 'm> {
     output: &'a mut Output,
     meanwhile: Meanwhile<'m>,
+    /// Where in the buffer the value begins.
+    start: usize,
+    /// Whether some of the value has been sent.
+    begun: bool,
     failure: Option<LinkError>,
 }
 
 impl Encoder<'_, '_> {
     #[cold]
     fn make_room(&mut self) -> postcard::Result<()> {
+        // What goes with a value goes with its first byte at the earliest, so that a value that fails before is as if it had never been.
+        if self.output.buffer.len() > self.start {
+            self.begun = true;
+            self.output.descriptors.extend(passing::leaving());
+        }
+        self.start = 0;
         let result = self.output.segment(Kind::More, &mut self.meanwhile);
         result.map_err(|failure| {
             self.failure = Some(failure);

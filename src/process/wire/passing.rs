@@ -3,8 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::error::Panic;
 use crate::process::os::Descriptor;
 
 thread_local! {
@@ -83,6 +85,23 @@ impl Decoding {
     pub(super) fn end(self) -> VecDeque<Descriptor> {
         ARRIVED.take().unwrap_or_default()
     }
+}
+
+/// What has arrived belongs to nothing.
+pub(super) fn forget() {
+    ARRIVED.with_borrow_mut(|arrived| {
+        if let Some(list) = arrived {
+            list.clear();
+        }
+    });
+}
+
+/// Runs a value's own code. A panic of it refuses the value: whatever is half written or read is put right as after any other failure.
+pub(super) fn caught<T>(code: impl FnOnce() -> postcard::Result<T>) -> postcard::Result<T> {
+    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|payload| {
+        refuse(format!("its own code panicked: {}", Panic::new(payload)));
+        Err(postcard::Error::SerdeSerCustom)
+    })
 }
 
 /// More has arrived.
