@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use postcard::de_flavors::Flavor;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::arena::{Arena, End};
 use super::frame::{FrameError, HEADER, Header, Kind, SEGMENT};
 use super::{LinkError, Patience, Pull, ValueError, passing};
+use crate::error::Panic;
 use crate::process::os::{self, Descriptor, Want};
 
 /// Bytes that are read ahead as a rule.
@@ -185,15 +187,22 @@ impl Input {
             scratch: &mut scratch,
             failure: None,
         });
-        let result = T::deserialize(&mut deserializer);
+        // A panic in the middle of a value is as an error there: what follows it in the message is passed over.
+        let result = catch_unwind(AssertUnwindSafe(|| T::deserialize(&mut deserializer)));
         let failure = deserializer.finalize().unwrap_or_default();
         self.descriptors = decoding.end();
         match (result, failure) {
-            (Ok(value), _) => Ok(value),
-            (Err(_), Some(failure)) => Err(failure),
-            (Err(error), None) => Err(ValueError::Serde(
+            (Ok(Ok(value)), _) => Ok(value),
+            (Ok(Err(_)), Some(failure)) => Err(failure),
+            (Ok(Err(error)), None) => Err(ValueError::Serde(
                 passing::refusal().unwrap_or_else(|| error.to_string()),
             )),
+            // Where the link has failed, that is what the panic is about.
+            (Err(_), Some(failure @ ValueError::Link(_))) => Err(failure),
+            (Err(payload), _) => Err(ValueError::Serde(format!(
+                "its `Deserialize` panicked: {}",
+                Panic::new(payload)
+            ))),
         }
     }
 

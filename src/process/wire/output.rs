@@ -1,5 +1,6 @@
 //! Encodes messages into a socket, a segment at a time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use postcard::ser_flavors::Flavor;
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use super::frame::{HEADER, Header, Kind, SEGMENT};
 use super::{LinkError, Patience, Pull, ValueError, passing};
+use crate::error::Panic;
 use crate::process::os::{self, DESCRIPTORS_AT_ONCE, Descriptor, Want};
 
 /// The sending direction of a socket.
@@ -71,9 +73,10 @@ impl Output {
                 failure: None,
             },
         };
-        let result = value.serialize(&mut serializer);
+        // A panic would leave half a value behind; here it is one more way not to be encoded.
+        let result = catch_unwind(AssertUnwindSafe(|| value.serialize(&mut serializer)));
         let failure = serializer.output.failure.take();
-        if result.is_ok() {
+        if matches!(result, Ok(Ok(_))) {
             self.descriptors.extend(passing::leaving());
             return Ok(());
         }
@@ -91,8 +94,9 @@ impl Output {
         }
         let why = match (passing::refusal(), result) {
             (Some(why), _) => why,
-            (None, Err(error)) => error.to_string(),
-            (None, Ok(())) => String::new(),
+            (None, Err(payload)) => format!("its `Serialize` panicked: {}", Panic::new(payload)),
+            (None, Ok(Err(error))) => error.to_string(),
+            (None, Ok(Ok(_))) => String::new(),
         };
         Err(ValueError::Serde(why))
     }
@@ -159,7 +163,12 @@ impl Output {
                     descriptors = &[];
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    let ready = meanwhile.patience.wait(&self.socket, Want::Write)?;
+                    // Who does not read must not be woken by what there is to read: it would turn in circles.
+                    let want = match meanwhile.input {
+                        Some(_) => Want::Write,
+                        None => Want::WriteOnly,
+                    };
+                    let ready = meanwhile.patience.wait(&self.socket, want)?;
                     if let (true, Some(input)) = (ready.readable, &mut meanwhile.input) {
                         input.pull()?;
                     }
