@@ -252,7 +252,16 @@ task! {
     fn long_text(len: usize) -> String { "x".repeat(len) }
 }
 
-/// Everything is done but the bad item, which failed. Gives its error.
+/// Sets a flag when it is dropped.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Everything is done but the bad item, which failed.
 #[track_caller]
 fn only_bad_failed(outcomes: &Outcomes<u64, ProcessError>, bad: &[u64]) {
     for (i, outcome) in outcomes.items.iter().enumerate() {
@@ -615,17 +624,18 @@ fn values_that_cannot_be_encoded_or_decoded_cost_themselves() {
 fn a_listener_or_an_argument_maker_that_panics_spoils_no_worker() {
     alone("panics here", || {
         common::quiet();
-        let pool = pool(2);
+        let pool = builder(2).retries(0).build().unwrap();
         for _ in 0..3 {
             let panicked = common::meant_panic_in(|| {
                 let _ = pool
                     .over(0..1000_u64)
                     .chunking(5)
                     .progress(|_| std::panic::panic_any(common::Meant(1)))
-                    .map(next);
+                    .map(takes_a_millisecond);
             });
             assert_eq!(panicked, Some(1));
-            works(&pool);
+            // A worker out of step would cost the item that it is given.
+            pool.par_map_chunked(0..50_u64, 1, next).unwrap();
             let mut array = scipar::process::SharedMut::from_slice(&[0_u64; 100]).unwrap();
             let panicked = common::meant_panic_in(|| {
                 let _ = pool.par_update_chunked(&mut array, 5, add_to, |range| match range.start {
@@ -634,12 +644,14 @@ fn a_listener_or_an_argument_maker_that_panics_spoils_no_worker() {
                 });
             });
             assert_eq!(panicked, Some(2));
-            works(&pool);
+            // A worker out of step would cost the item that it is given.
+            pool.par_map_chunked(0..50_u64, 1, next).unwrap();
         }
     });
 }
 
-task! { fn add_to(part: &mut [u64], by: u64) { for x in part { *x += by; } } }
+task! { fn takes_a_millisecond(x: u64) -> u64 { std::thread::sleep(Duration::from_millis(1)); x }
+fn add_to(part: &mut [u64], by: u64) { for x in part { *x += by; } } }
 
 #[test]
 fn a_task_without_end_is_ended_by_time_by_token_and_by_deadline() {
@@ -1042,6 +1054,8 @@ fn killed_at_random_for_seconds() {
                     }
                     kills
                 });
+                // Ends the killer when an assertion fails, too.
+                let end = Sets(&over);
                 let began = Instant::now();
                 while began.elapsed() < Duration::from_secs(seconds) {
                     let chunking =
@@ -1062,7 +1076,7 @@ fn killed_at_random_for_seconds() {
                     }
                     runs += 1;
                 }
-                over.store(true, Ordering::SeqCst);
+                drop(end);
                 kills = killer.join().unwrap();
             });
             println!(

@@ -459,8 +459,10 @@ fn stdout_flooded() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    assert!(eventually(|| num_children_of(parent.id()) == 2));
+    let pipe = parent.stdout.as_ref().unwrap();
+    assert!(eventually(|| unread(pipe) > 60_000));
     let workers = children_of(parent.id());
+    assert_eq!(workers.len(), 2);
     parent.kill().unwrap();
     parent.wait().unwrap();
     let took = wait_for(|| workers.iter().all(|pid| is_gone(*pid)));
@@ -482,8 +484,13 @@ fn children_of(parent: u32) -> Vec<u32> {
     .collect()
 }
 
-fn num_children_of(parent: u32) -> usize {
-    children_of(parent).len()
+/// Bytes that wait in a pipe.
+fn unread(pipe: &impl std::os::fd::AsRawFd) -> i32 {
+    let mut bytes = 0;
+    // SAFETY: `bytes` is valid for writing.
+    let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    assert_eq!(result, 0);
+    bytes
 }
 
 /// The part that may open few files.
@@ -625,6 +632,7 @@ fn forks() {
         pool.call(own_pid, &()).map(|pid| pids.contains(&pid)).ok(),
         Some(true)
     );
+    assert!(process.is_alive(), "a fork has killed a process");
     assert_eq!(process.join().unwrap(), 1);
 }
 
