@@ -657,7 +657,7 @@ fn add_to(part: &mut [u64], by: u64) { for x in part { *x += by; } } }
 fn a_task_without_end_is_ended_by_time_by_token_and_by_deadline() {
     alone("endless", || {
         let limit = Duration::from_millis(100);
-        let timed = builder(2).task_timeout(limit).build().unwrap();
+        let timed = builder(2).task_timeout(limit).retries(0).build().unwrap();
         let items: Vec<_> = (0..20_u64).map(|x| (x, BAD)).collect();
         let began = Instant::now();
         let outcomes = timed.over(&items).chunking(5).outcomes(endless_at);
@@ -1034,7 +1034,7 @@ fn workers_may_have_workers_and_those_may_not() {
 #[test]
 fn killed_at_random_for_seconds() {
     alone("random kills", || {
-        for (retries, seconds) in [(1, 3), (20, 3)] {
+        for (retries, seconds) in [(1, 2), (20, 3)] {
             let pool = builder(2).retries(retries).build().unwrap();
             let over = AtomicBool::new(false);
             let (mut runs, mut lost, mut kills) = (0, 0, 0);
@@ -1098,7 +1098,7 @@ fn large_results() {
         let back = pool.call(long_text, &len).unwrap();
         println!("{} MiB: {:?}", len >> 20, began.elapsed());
         assert_eq!(back.len(), len);
-        assert!(back.bytes().all(|byte| byte == b'x'));
+        assert!(back.bytes().step_by(4099).all(|byte| byte == b'x'));
         // Longer than a message may be: an error, and the pool goes on.
         let small = builder(1).message_limit(1 << 20).build().unwrap();
         let error = small.call(long_text, &len).unwrap_err();
