@@ -29,9 +29,9 @@ task! {
         std::fs::write(&path, "").unwrap();
         std::thread::sleep(Duration::from_secs(1000));
     }
-    fn spins(ms: u64) -> u64 {
-        crate::common::spin(Duration::from_millis(ms));
-        ms
+    fn spins_until_asked() -> u64 {
+        let stop = process::stop().unwrap();
+        (0..).find(|_| stop.is_set()).unwrap()
     }
     fn exits(code: i32) { std::process::exit(code); }
     fn long_text(len: usize) -> String { "x".repeat(len) }
@@ -182,11 +182,12 @@ fn join() {
     assert!(process.is_alive());
     assert_eq!(process.join().unwrap().len(), 4 << 20);
 
-    let process = Process::spawn(spins, 100).unwrap();
+    let process = Process::spawn(spins_until_asked, ()).unwrap();
     assert!(eventually(
         || process.cpu_time().unwrap() >= Duration::from_millis(50)
     ));
-    assert_eq!(process.join().unwrap(), 100);
+    process.stop();
+    assert!(process.join().unwrap() > 0);
 
     let mut process = Process::<()>::builder()
         .stderr(Stderr::Kept)
@@ -500,10 +501,8 @@ fn few_files() {
         rlim_max: 64,
     };
     // SAFETY: it points to a limit.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-        0
-    );
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(result, 0);
     let before = num_descriptors();
     let works = |pool: &ProcessPool| {
         pool.par_map_chunked(0..100_u64, 7, next)
@@ -576,7 +575,7 @@ fn forks() {
     let mut process = Some(
         Process::<()>::builder()
             .stderr(Stderr::Kept)
-            .spawn(spins, 1)
+            .spawn(next, 1)
             .unwrap(),
     );
     let pids = pool.as_ref().unwrap().idle_pids();
@@ -633,7 +632,7 @@ fn forks() {
         Some(true)
     );
     assert!(process.is_alive(), "a fork has killed a process");
-    assert_eq!(process.join().unwrap(), 1);
+    assert_eq!(process.join().unwrap(), 2);
 }
 
 /// Runs `act` in a fork of this process; says whether it ended well, and in time.
