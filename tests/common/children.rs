@@ -21,8 +21,11 @@ pub(crate) fn state(pid: u32) -> Option<char> {
 }
 
 /// Whether a process runs no more; whoever has to take note of its end may not have done so.
+///
+/// Its first thread can have ended before the others, which is not yet the end of the process.
 pub(crate) fn is_gone(pid: u32) -> bool {
-    state(pid).is_none_or(|state| matches!(state, 'Z' | 'X'))
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    state(pid).is_none_or(|state| matches!(state, 'Z' | 'X') && threads() <= 1)
 }
 
 /// This process's children, zombies too.
