@@ -250,8 +250,19 @@ impl Station {
 
     /// What became of it when its side of the connection closed.
     pub(super) fn death(&mut self) -> ProcessError {
-        match self.end_now(Duration::from_secs(1)) {
+        let by_itself = self
+            .child
+            .wait_until(Some(Instant::now() + Duration::from_secs(1)));
+        match self.end_now(Duration::ZERO) {
             (Some(status), stderr) => ProcessError::died(status).with_stderr(stderr),
+            // In a program that ignores SIGCHLD the system keeps no record of how children end.
+            (None, stderr) if by_itself => {
+                let unknown = ProcessErrorKind::Died {
+                    signal: None,
+                    code: None,
+                };
+                ProcessError::new(unknown).with_stderr(stderr)
+            }
             (None, stderr) => ProcessError::saying(
                 ProcessErrorKind::Protocol,
                 "the worker closed its connection and went on; it was killed",

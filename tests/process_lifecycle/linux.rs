@@ -83,6 +83,7 @@ pub(crate) fn main() {
     process::init();
     match part.as_deref() {
         Some("few files") => few_files(),
+        Some("deaf") => deaf_parent(),
         Some("idle") => idle_parent(),
         Some("busy") => busy_parent(),
         Some("leaky") => leaky_parent(),
@@ -93,7 +94,7 @@ pub(crate) fn main() {
 }
 
 fn all() {
-    let acts: [(&str, fn()); 12] = [
+    let acts: [(&str, fn()); 13] = [
         ("without init nothing is started", without_init),
         ("workers of a program with init have workers", nested_pools),
         ("join, and what is known before and after", join),
@@ -106,6 +107,9 @@ fn all() {
         ("stdout", stdout_flooded),
         ("few files", || {
             assert!(this_program("few files").status().unwrap().success())
+        }),
+        ("SIGCHLD ignored", || {
+            assert!(this_program("deaf").status().unwrap().success());
         }),
         ("forks", forks),
     ];
@@ -492,6 +496,25 @@ fn unread(pipe: &impl std::os::fd::AsRawFd) -> i32 {
     let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
     assert_eq!(result, 0);
     bytes
+}
+
+/// The part that ignores the ends of its children, as some programs do that load a library.
+fn deaf_parent() {
+    // SAFETY: no handler is involved.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let pool = builder(2).build().unwrap();
+    let error = pool.call(exits, &7).unwrap_err();
+    assert!(error.is_death(), "{error}");
+    assert!(
+        error.to_string().starts_with("the worker process ended"),
+        "{error}"
+    );
+    assert_eq!(pool.call(next, &1).unwrap(), 2);
+    let began = Instant::now();
+    drop(pool);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(children().is_empty());
+    assert_eq!(Process::spawn(next, 1).unwrap().join().unwrap(), 2);
 }
 
 /// The part that may open few files.
