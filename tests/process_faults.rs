@@ -11,7 +11,7 @@ mod children;
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use children::{alone, children, is_gone, kill, state};
@@ -139,7 +139,16 @@ impl<'de> Deserialize<'de> for Big {
     }
 }
 
-static COUNTER: AtomicU64 = AtomicU64::new(0);
+/// Whoever decodes it takes a while before it reads on.
+#[derive(Serialize)]
+struct Slow(String);
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::thread::sleep(Duration::from_millis(300));
+        String::deserialize(deserializer).map(Slow)
+    }
+}
 
 task! {
     fn next(x: u64) -> u64 { x + 1 }
@@ -191,6 +200,7 @@ task! {
             how => Odd::DiesAfter(500_000, how - 10),
         }
     }
+    fn taken_slowly(_x: String) -> Slow { Slow("x".repeat(1 << 20)) }
     fn swallow(odd: Odd) -> u64 { match odd { Odd::Fine(x) => x + 1, _ => 0 } }
     fn floods(lines: u64, how: u32) -> u64 {
         use std::io::Write;
@@ -231,7 +241,6 @@ task! {
         if path.exists() { die(1); }
         touch(&path);
     }
-    fn count_up() -> u64 { COUNTER.fetch_add(1, Ordering::SeqCst) }
     fn nested(depth: u32) -> Vec<u64> {
         let pool = ProcessPool::new(2).unwrap();
         if depth == 0 {
@@ -769,6 +778,19 @@ fn a_slow_way_is_no_slow_task() {
         std::thread::sleep(Duration::from_millis(1500));
         assert_eq!(process.join().unwrap().len(), 3 << 20);
         works(&pool);
+    });
+}
+
+#[test]
+fn a_worker_that_waits_for_room_uses_no_time() {
+    alone("waiting", || {
+        let pool = pool(1);
+        // While it waits for room for an answer, the next order is there to be read, and longer than what is read ahead.
+        let items = vec!["x".repeat(200_000); 3];
+        let outcomes = pool.over(&items).chunking(1).outcomes(taken_slowly);
+        assert!(outcomes.items.iter().all(Outcome::is_done));
+        let cpu = outcomes.report.cpu.unwrap();
+        assert!(cpu < Duration::from_millis(150), "{cpu:?} of CPU time");
     });
 }
 
