@@ -765,15 +765,14 @@ fn a_stopped_worker_is_ended_by_the_parent() {
 #[test]
 fn a_slow_way_is_no_slow_task() {
     alone("slow way", || {
-        // Longer on its way than any task may take and the parent's patience beyond that, but always moving.
-        let limit = Duration::from_millis(20);
+        let limit = Duration::from_millis(300);
         let pool = builder(1).task_timeout(limit).retries(0).build().unwrap();
         let process = Process::<()>::builder()
             .task_timeout(limit)
             .spawn(long_text, 3 << 20)
             .unwrap();
         let pid = process.pid();
-        // Nobody takes its answer for a while.
+        // Nobody takes its answer for longer than a task may take and the parent's patience beyond that.
         assert!(eventually(|| state(pid) == Some('S')));
         std::thread::sleep(Duration::from_millis(1500));
         assert_eq!(process.join().unwrap().len(), 3 << 20);
