@@ -14,7 +14,6 @@ use super::wire::{LinkError, Meanwhile, ValueError};
 #[derive(Debug)]
 pub(super) struct Asked {
     id: u64,
-    limit: Option<Duration>,
 }
 
 /// Has a worker run a task once.
@@ -34,7 +33,7 @@ pub(super) fn ask<A: Serialize>(
         reduce: None,
         context: None,
     };
-    let mut watch = station.watch(None);
+    let mut watch = station.watch();
     let link = &mut station.link;
     let mut meanwhile = Meanwhile {
         input: Some(&mut link.input),
@@ -48,10 +47,7 @@ pub(super) fn ask<A: Serialize>(
         Ok(output.finish(&mut meanwhile)?)
     };
     match send() {
-        Ok(()) => Ok(Asked {
-            id,
-            limit: station.task_timeout(),
-        }),
+        Ok(()) => Ok(Asked { id }),
         Err(error) => Err(fault(station, error, ProcessErrorKind::Encode)),
     }
 }
@@ -73,7 +69,7 @@ fn hear_all<R: DeserializeOwned>(
     station: &mut Station,
     asked: &Asked,
 ) -> Result<Heard<R>, ValueError> {
-    let mut watch = station.watch(None);
+    let mut watch = station.watch();
     let input = &mut station.link.input;
     input.begin(&mut watch)?;
     let answer: Answer = input.value(&mut watch)?;
@@ -92,12 +88,10 @@ fn hear_all<R: DeserializeOwned>(
             Ok(Entry::Unencoded(why)) => Err(saying(ProcessErrorKind::Encode, why)),
             Ok(Entry::Undecoded(why)) => Err(saying(ProcessErrorKind::Decode, why)),
             Ok(Entry::Unknown(why)) => Err(saying(ProcessErrorKind::UnknownTask, why)),
+            // The worker ends itself.
             Ok(Entry::TimedOut) => {
-                let limit = asked.limit.unwrap_or_default();
-                return Ok((
-                    Err(ProcessError::new(ProcessErrorKind::TimedOut { limit })),
-                    limit,
-                ));
+                let error = station.timed_out(Duration::from_secs(1));
+                return Ok((Err(error), station.task_timeout().unwrap_or_default()));
             }
             Ok(Entry::End { cpu, .. }) => {
                 input.finish(&mut watch)?;

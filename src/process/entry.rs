@@ -56,8 +56,9 @@ pub fn init() {
 /// ```
 pub fn init_with(tasks: impl IntoIterator<Item = Registration>) {
     task::install(tasks.into_iter().collect());
-    serve_if_worker();
+    // First, as a worker does not come back and may have workers too.
     INITIALIZED.store(true, Ordering::Release);
+    serve_if_worker();
 }
 
 /// Serves, and never returns, if this is a worker.

@@ -77,7 +77,8 @@ impl Watched {
 
 /// Serves until the other side is gone, and then ends the process.
 pub(super) fn serve(socket: Descriptor) -> ! {
-    let code = match serve_all(socket) {
+    let socket = Arc::new(socket);
+    let code = match serve_all(Arc::clone(&socket)) {
         Ok(()) | Err(LinkError::Gone) => 0,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "scipar worker: {error:?}");
@@ -85,10 +86,18 @@ pub(super) fn serve(socket: Descriptor) -> ! {
         }
     };
     let _ = std::io::stdout().flush();
+    // Whoever takes note of a worker's end also ends what it has left behind. Where nobody is left to do that, it does so itself.
+    let alone = matches!(
+        os::wait_for_peer(&socket, Peer::Finished, Some(Duration::ZERO)),
+        Ok(Peer::Gone)
+    );
+    if alone && os::has_children() {
+        os::kill_self();
+    }
     std::process::exit(code)
 }
 
-fn serve_all(socket: Descriptor) -> Result<(), LinkError> {
+fn serve_all(socket: Arc<Descriptor>) -> Result<(), LinkError> {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         PANICKED_AT.set(info.location().map(ToString::to_string));
@@ -98,7 +107,7 @@ fn serve_all(socket: Descriptor) -> Result<(), LinkError> {
     let Link {
         mut input,
         mut output,
-    } = Link::new(socket, u64::MAX);
+    } = Link::over(socket, u64::MAX);
     let hello = Hello {
         version: VERSION.to_owned(),
         process: std::process::id(),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::Stderr;
 use super::ask::{Asked, ask, hear};
-use super::error::ProcessError;
+use super::error::{ProcessError, ProcessErrorKind};
 use super::os::{self, Want};
 use super::station::{Starter, Station};
 use super::task::Task;
@@ -169,7 +169,8 @@ impl<R> Process<R> {
     /// Kills it, and what it has started: it can neither refuse nor clean up.
     #[doc(alias = "terminate")]
     pub fn kill(&mut self) {
-        self.station.kill();
+        // Waits for its end, which is at hand, so that it is known from now on.
+        self.station.end_now(Duration::ZERO);
     }
 
     /// How it ended, if it has and that is known: after a kill, or a death that `join_timeout` has seen.
@@ -185,7 +186,11 @@ impl<R> Process<R> {
     /// CPU time that it has used so far, all its threads together; `None` where the system does not say.
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
-        self.cpu.or_else(|| children::of_process(self.pid()))
+        match self.station.status() {
+            // Its number may be another process's by now.
+            Some(_) => self.cpu,
+            None => self.cpu.or_else(|| children::of_process(self.pid())),
+        }
     }
 }
 
@@ -222,6 +227,9 @@ impl<R: DeserializeOwned> Process<R> {
     }
 
     fn take(&mut self) -> Result<R, ProcessError> {
+        if !self.station.is_own() {
+            return Err(ProcessError::new(ProcessErrorKind::Forked));
+        }
         let (result, cpu) = hear(&mut self.station, &self.asked)?;
         self.cpu = Some(cpu);
         self.station.ask_to_stop();

@@ -49,7 +49,13 @@ const ONE_THREAD: [&str; 5] = [
 ];
 
 /// How long a worker that was told to end may take to.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a worker with a limit for its tasks may neither say nor hear anything before it is ended from here. It is to see to the
+/// limit itself, so this is for workers that are stopped, or stuck where they cannot look.
+fn silence_beyond(limit: Duration) -> Duration {
+    limit + limit / 4 + Duration::from_secs(1)
+}
 
 /// A worker process.
 #[derive(Debug)]
@@ -60,6 +66,8 @@ pub(super) struct Station {
     /// The process that started it; a fork of that has no business with it.
     generation: u32,
     greeted_until: Instant,
+    /// Whether it is known to be a worker.
+    greeted: bool,
     setup: Setup,
     /// Items that it has been given.
     pub(super) served: usize,
@@ -106,6 +114,7 @@ impl Starter {
             child,
             generation: fork::generation(),
             greeted_until: Instant::now() + self.start_timeout,
+            greeted: false,
             setup: Setup {
                 task_timeout: self.task_timeout,
                 message_limit: self.message_limit,
@@ -138,13 +147,17 @@ impl Station {
     /// Hears that it is a worker, and tells it what it has to know.
     pub(super) fn greet(&mut self) -> Result<(), ProcessError> {
         match self.try_greet() {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.greeted = true;
+                Ok(())
+            }
             Err(fault) => Err(self.no_worker(fault)),
         }
     }
 
     fn try_greet(&mut self) -> Result<(), ValueError> {
-        let mut patience = Watch::new(&self.child, Some(self.greeted_until));
+        let mut patience = Watch::new(&self.child);
+        patience.until = Some(self.greeted_until);
         self.link.input.set_limit(1 << 10);
         self.link.input.begin(&mut patience)?;
         let hello: Hello = self.link.input.value(&mut patience)?;
@@ -202,12 +215,24 @@ impl Station {
         self.setup.task_timeout
     }
 
-    pub(super) fn watch(&self, until: Option<Instant>) -> Watch {
-        Watch::new(&self.child, until)
+    /// Waits for as long as it lives, and is not silent for longer than a task may take.
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
+            silence: self.task_timeout().map(silence_beyond),
+            ..Watch::new(&self.child)
+        }
+    }
+
+    /// Whether this process has started it, and not one that this is a fork of.
+    pub(super) fn is_own(&self) -> bool {
+        self.generation == fork::generation()
     }
 
     /// Lets it end by itself for a while, kills it otherwise, and takes note of its end. Says how it ended, if by itself.
     pub(super) fn end_now(&mut self, grace: Duration) -> (Option<ExitStatus>, String) {
+        if !self.is_own() {
+            return (None, String::new());
+        }
         let by_itself = self.child.wait_until(Some(Instant::now() + grace));
         if !by_itself {
             self.child.kill();
@@ -225,8 +250,19 @@ impl Station {
 
     /// What became of it when its side of the connection closed.
     pub(super) fn death(&mut self) -> ProcessError {
-        match self.end_now(Duration::from_secs(1)) {
+        let by_itself = self
+            .child
+            .wait_until(Some(Instant::now() + Duration::from_secs(1)));
+        match self.end_now(Duration::ZERO) {
             (Some(status), stderr) => ProcessError::died(status).with_stderr(stderr),
+            // In a program that ignores SIGCHLD the system keeps no record of how children end.
+            (None, stderr) if by_itself => {
+                let unknown = ProcessErrorKind::Died {
+                    signal: None,
+                    code: None,
+                };
+                ProcessError::new(unknown).with_stderr(stderr)
+            }
             (None, stderr) => ProcessError::saying(
                 ProcessErrorKind::Protocol,
                 "the worker closed its connection and went on; it was killed",
@@ -239,6 +275,9 @@ impl Station {
     pub(super) fn broken(&mut self, error: LinkError) -> ProcessError {
         match error {
             LinkError::Gone => self.death(),
+            LinkError::Interrupted if self.task_timeout().is_some() => {
+                self.timed_out(Duration::ZERO)
+            }
             other => {
                 let (_, stderr) = self.end_now(Duration::ZERO);
                 ProcessError::link(other).with_stderr(stderr)
@@ -246,45 +285,60 @@ impl Station {
         }
     }
 
+    /// Its task took too long, and it is ended, if it does not end by itself.
+    pub(super) fn timed_out(&mut self, grace: Duration) -> ProcessError {
+        let limit = self.task_timeout().unwrap_or_default();
+        let (_, stderr) = self.end_now(grace);
+        ProcessError::new(ProcessErrorKind::TimedOut { limit }).with_stderr(stderr)
+    }
+
     /// Asks it to stop: it sees the end of what it is told, and whoever works in it that they should stop.
     pub(super) fn ask_to_stop(&self) {
-        os::finish_sending(self.link.socket());
+        if self.is_own() {
+            os::finish_sending(self.link.socket());
+        }
     }
 
     pub(super) fn kill(&mut self) {
-        self.child.kill();
+        if self.is_own() {
+            self.child.kill();
+        }
     }
 }
 
 impl Drop for Station {
     /// An idle worker ends by itself when it sees that there is no more to do; any other is killed.
     fn drop(&mut self) {
-        if self.generation != fork::generation() {
-            return; // a fork: the process is somebody else's child
+        if !self.is_own() {
+            return; // the process is somebody else's child
         }
         if self.status().is_none() {
             self.ask_to_stop();
-            self.end_now(GRACE);
+            // What has not said that it is a worker has nothing to clean up, and may not know what it is asked.
+            self.end_now(if self.greeted { GRACE } else { Duration::ZERO });
         }
         self.tail.close();
     }
 }
 
-/// Waits for a worker as long as it lives, and until a time.
+/// Waits for a worker as long as it lives, until a time, and while it is not silent for too long.
 #[derive(Debug)]
 pub(super) struct Watch {
     end: Option<Arc<Descriptor>>,
     pub(super) until: Option<Instant>,
+    /// The longest wait for one word. It begins anew with each, so that long messages have the time they need.
+    silence: Option<Duration>,
     /// Looked at now and then; the wait is over when it is set.
     pub(super) cancelled: Option<crate::parallel::CancelToken>,
     ended: bool,
 }
 
 impl Watch {
-    fn new(child: &Child, until: Option<Instant>) -> Self {
+    fn new(child: &Child) -> Self {
         Self {
             end: child.end().cloned(),
-            until,
+            until: None,
+            silence: None,
             cancelled: None,
             ended: false,
         }
@@ -295,13 +349,20 @@ impl Patience for Watch {
     fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError> {
         /// How often is looked whether somebody has cancelled.
         const LOOK: Duration = Duration::from_millis(10);
+        let silent = self
+            .silence
+            .and_then(|most| Instant::now().checked_add(most));
+        let limit = match (self.until, silent) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
         loop {
             // What it sent before its end has been read: there was nothing more.
             if self.ended {
                 return Err(LinkError::Gone);
             }
             let now = Instant::now();
-            if self.until.is_some_and(|until| now >= until)
+            if limit.is_some_and(|limit| now >= limit)
                 || self
                     .cancelled
                     .as_ref()
@@ -310,8 +371,8 @@ impl Patience for Watch {
                 return Err(LinkError::Interrupted);
             }
             let until = match self.cancelled {
-                Some(_) => Some(self.until.map_or(now + LOOK, |until| until.min(now + LOOK))),
-                None => self.until,
+                Some(_) => Some(limit.map_or(now + LOOK, |limit| limit.min(now + LOOK))),
+                None => limit,
             };
             let ready = os::wait(socket, want, self.end.as_deref(), until)?;
             self.ended = ready.other;

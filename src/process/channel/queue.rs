@@ -199,7 +199,7 @@ impl<T: Serialize> Sender<T> {
             match os::send(&self.socket, [&bytes, &[]], &descriptors) {
                 Ok(_) => return Ok(()), // a packet goes as a whole
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    os::wait(&self.socket, Want::Write, None, None).map_err(refused)?;
+                    os::wait(&self.socket, Want::WriteOnly, None, None).map_err(refused)?;
                 }
                 Err(error) => return Err(refused(error)),
             }

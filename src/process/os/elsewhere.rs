@@ -118,6 +118,11 @@ pub(in crate::process) fn take_stdin(_: u64) -> io::Result<Option<Descriptor>> {
     none()
 }
 
+/// Whether this process has started others.
+pub(in crate::process) fn has_children() -> bool {
+    false
+}
+
 pub(in crate::process) fn kill_self() -> ! {
     std::process::abort()
 }

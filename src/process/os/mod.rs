@@ -20,6 +20,8 @@ pub(super) enum Want {
     Read,
     /// Room to write, or something to read.
     Write,
+    /// Room to write, whatever there is to read.
+    WriteOnly,
 }
 
 /// Descriptors that one message of the system may carry; the kernel's own limit is 253.

@@ -153,6 +153,7 @@ pub(in crate::process) fn wait(
     let wanted = match want {
         Want::Read => PollFlags::IN,
         Want::Write => PollFlags::IN | PollFlags::OUT,
+        Want::WriteOnly => PollFlags::OUT,
     };
     loop {
         let timeout = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
@@ -265,6 +266,12 @@ pub(in crate::process) fn kill_self() -> ! {
     }
     let _ = rustix::process::kill_process(own, Signal::KILL);
     std::process::abort();
+}
+
+/// Whether this process has started others, in its own group, that it has not taken note of the end of.
+pub(in crate::process) fn has_children() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    rustix::process::waitid(WaitId::Pgid(None), options).is_ok()
 }
 
 /// A child process, leader of a process group of its own.
@@ -448,8 +455,9 @@ pub(in crate::process) fn read_until_end(
 ) -> io::Result<usize> {
     /// How often is looked for the end where it does not tell of itself.
     const LOOK: Duration = Duration::from_millis(100);
+    let mut ended = false;
     loop {
-        let mut ended = false;
+        let had_ended = ended;
         let readable = {
             let fds = &mut [
                 PollFd::new(pipe, PollFlags::IN),
@@ -481,7 +489,8 @@ pub(in crate::process) fn read_until_end(
         if readable {
             return retried(|| rustix::io::read(pipe, &mut *space));
         }
-        if ended {
+        // What was written between the look at the pipe and that at the process is seen by one more look.
+        if had_ended {
             return Ok(0);
         }
     }

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fork;
 use crate::parallel::CancelToken;
 use crate::process::error::{ProcessError, ProcessErrorKind};
-use crate::process::station::{Starter, Station};
+use crate::process::station::{GRACE, Starter, Station};
 
 /// What is done with every new worker before anything else.
 pub(super) type Initializer = Arc<dyn Fn(&mut Station) -> Result<(), ProcessError> + Send + Sync>;
@@ -156,10 +156,6 @@ impl Fleet {
     pub(super) fn ids(&self) -> Vec<u32> {
         self.free().iter().flatten().map(Station::id).collect()
     }
-
-    pub(super) fn starter(&self) -> &Starter {
-        &self.starter
-    }
 }
 
 impl Drop for Fleet {
@@ -174,6 +170,11 @@ impl Drop for Fleet {
                 station.kill();
             }
             station.ask_to_stop();
+        }
+        // They have this time together, not one after the other.
+        let until = Instant::now() + GRACE;
+        for station in free.iter_mut().flatten() {
+            station.end_now(until.saturating_duration_since(Instant::now()));
         }
         free.clear();
     }
@@ -213,6 +214,11 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
+        // Code of the user's has panicked on this side, in the middle of a message or with units out: the worker is no longer in
+        // step, and may have a part of an array that is about to be somebody else's.
+        if std::thread::panicking() {
+            self.dismiss();
+        }
         let station = self.station.take();
         self.fleet.free().push(station);
         self.fleet.freed.notify_one();

@@ -102,11 +102,6 @@ pub(super) const IN_FLIGHT: usize = 2;
 /// After so many workers that died without an answer, one after the other, no further one is started.
 const FRUITLESS: usize = 3;
 
-/// What a worker that is to end a task itself is given beyond the limit, before it is ended from here.
-fn patience_beyond(limit: Duration) -> Duration {
-    limit + limit / 4 + Duration::from_secs(1)
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -204,7 +199,8 @@ impl<G: Goods> Run<'_, G> {
         let Some(station) = lease.current() else {
             return false;
         };
-        let mut watch = station.watch(None);
+        let mut watch = station.watch();
+        watch.until = self.control.deadline();
         watch.cancelled = self.control.token().cloned();
         let mut flights: VecDeque<Flight> = VecDeque::with_capacity(IN_FLIGHT);
         let began = Instant::now();
@@ -220,7 +216,6 @@ impl<G: Goods> Run<'_, G> {
                 let taken = lock(&self.desk).take(self.max_workers, room);
                 let Some(unit) = taken else { break };
                 let alone = flights.is_empty();
-                watch.until = self.until();
                 station.served += unit.grains.len();
                 match self.send(station, unit, &mut watch) {
                     Ok((id, unit)) => flights.push_back(Flight {
@@ -244,7 +239,6 @@ impl<G: Goods> Run<'_, G> {
                 }
                 Ok(false) => {
                     // The worker has ended a task that took too long, and itself.
-                    station.end_now(Duration::from_secs(1));
                     self.give_all_back(flights, unsent);
                     return false;
                 }
@@ -271,16 +265,6 @@ impl<G: Goods> Run<'_, G> {
         let units = flights.into_iter().map(|flight| flight.unit);
         for unit in units.chain(unsent.map(|(unit, _)| unit)) {
             desk.give_back(unit);
-        }
-    }
-
-    /// Until when a worker's next word is waited for.
-    fn until(&self) -> Option<Instant> {
-        let limit = self.fleet.starter().task_timeout.map(patience_beyond);
-        let item = limit.and_then(|limit| Instant::now().checked_add(limit));
-        match (item, self.control.deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
         }
     }
 
@@ -383,7 +367,6 @@ impl<G: Goods> Run<'_, G> {
         let input = &mut station.link.input;
         let grains: &mut Range<usize> = &mut flight.unit.grains;
         let all = grains.len();
-        watch.until = self.until();
         input.begin(watch)?;
         let answer: Answer = plain(input.value(watch))?;
         if answer.id != flight.id {
@@ -401,9 +384,6 @@ impl<G: Goods> Run<'_, G> {
             }
         };
         let on = loop {
-            if self.fleet.starter().task_timeout.is_some() {
-                watch.until = self.until();
-            }
             let entry = match input.value::<Entry<R>>(watch) {
                 Ok(entry) => entry,
                 // This result was not encoded to its end; what became of it is said next.
@@ -493,11 +473,8 @@ impl<G: Goods> Run<'_, G> {
                     continue;
                 }
                 Entry::TimedOut => {
-                    let limit = self.fleet.starter().task_timeout.unwrap_or_default();
-                    self.fail(
-                        grains.start,
-                        Failure::Failed(ProcessError::new(ProcessErrorKind::TimedOut { limit })),
-                    );
+                    let error = station.timed_out(Duration::from_secs(1));
+                    self.fail(grains.start, Failure::Failed(error));
                     grains.start += 1;
                     break false;
                 }
@@ -513,14 +490,7 @@ impl<G: Goods> Run<'_, G> {
     /// The worker is of no more use, and this is the unit that it was at.
     fn lost(&self, station: &mut Station, error: LinkError, unit: Option<Unit>) {
         let stopped = self.is_over();
-        let error = match error {
-            LinkError::Interrupted if !stopped => {
-                let (_, stderr) = station.end_now(Duration::ZERO);
-                let limit = self.fleet.starter().task_timeout.unwrap_or_default();
-                ProcessError::new(ProcessErrorKind::TimedOut { limit }).with_stderr(stderr)
-            }
-            error => station.broken(error),
-        };
+        let error = station.broken(error);
         let Some(unit) = unit.filter(|_| !stopped) else {
             return; // it was ended from here, and nobody is to blame
         };

@@ -178,7 +178,12 @@ impl Output {
                     descriptors = &[];
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    let ready = meanwhile.patience.wait(&self.socket, Want::Write)?;
+                    // Who does not read must not be woken by what there is to read: it would turn in circles.
+                    let want = match meanwhile.input {
+                        Some(_) => Want::Write,
+                        None => Want::WriteOnly,
+                    };
+                    let ready = meanwhile.patience.wait(&self.socket, want)?;
                     if let (true, Some(input)) = (ready.readable, &mut meanwhile.input) {
                         input.pull()?;
                     }
