@@ -83,6 +83,7 @@ impl Starter {
             None => entry::own_command()?,
         };
         let (ours, theirs) = os::stream_pair().map_err(refused)?;
+        os::limit_receiving(&ours, Watch::LOOK).map_err(refused)?;
         let (variable, value) = entry::variable(os::identity(&theirs).map_err(refused)?)?;
         command.env(variable, value);
         for name in ONE_THREAD {
@@ -281,6 +282,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// How long is read without looking whether the process has ended. Its end is the end of what it sends, unless something that
+    /// it has started holds the socket as well.
+    const LOOK: Duration = Duration::from_millis(100);
+
     fn new(child: &Child, until: Option<Instant>) -> Self {
         Self {
             end: child.end().cloned(),
@@ -292,6 +297,10 @@ impl Watch {
 }
 
 impl Patience for Watch {
+    fn waits_by_reading(&self) -> bool {
+        self.until.is_none() && self.cancelled.is_none() && !self.ended
+    }
+
     fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError> {
         /// How often is looked whether somebody has cancelled.
         const LOOK: Duration = Duration::from_millis(10);

@@ -446,10 +446,11 @@ impl<G: Goods> Run<'_, G> {
                     haul.units += 1;
                     haul.busy += wall;
                     haul.cpu += cpu;
-                    let way = flight.sent.elapsed().saturating_sub(wall);
-                    if flight.alone {
-                        lock(&self.desk).measured(all, wall, way);
-                    }
+                    // Any other unit waits for the one before it, which is no part of its way.
+                    let way = flight
+                        .alone
+                        .then(|| flight.sent.elapsed().saturating_sub(wall));
+                    lock(&self.desk).measured(all, wall, way);
                     if all > 0 && grains.len() == all {
                         let why = "a worker answered without a result";
                         let error = ProcessError::saying(ProcessErrorKind::Protocol, why);

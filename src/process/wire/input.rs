@@ -71,12 +71,17 @@ impl Input {
         self.start < self.end || self.kind != Kind::Last
     }
 
-    /// Reads what is there, and makes place for it.
-    fn read(&mut self) -> Result<(), LinkError> {
+    /// Reads what is there, or waits for it, and makes place for it.
+    fn read(&mut self, waits: bool) -> Result<(), LinkError> {
         if self.end == self.buffer.len() {
             self.make_place();
         }
-        match os::receive(
+        let receive = if waits {
+            os::receive_waiting
+        } else {
+            os::receive
+        };
+        match receive(
             &self.socket,
             &mut self.buffer[self.end..],
             &mut self.arrived,
@@ -117,7 +122,7 @@ impl Input {
         }
         let had = self.end - self.start;
         loop {
-            self.read()?;
+            self.read(patience.waits_by_reading())?;
             if self.end - self.start > had {
                 return Ok(());
             }
@@ -219,7 +224,7 @@ impl Input {
 
 impl Pull for Input {
     fn pull(&mut self) -> Result<(), LinkError> {
-        self.read()
+        self.read(false)
     }
 }
 
