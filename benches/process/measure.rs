@@ -43,6 +43,9 @@ struct Options {
     /// Only these: start, trip, map, arrays, shared, memory
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Only contenders with this in their names, to profile them
+    #[arg(long, default_value = "")]
+    contender: String,
     /// Without Python
     #[arg(long)]
     no_python: bool,
@@ -89,7 +92,15 @@ impl Bench {
         python: &[(&str, Option<f64>)],
     ) {
         println!("\n== {title}\n");
-        let expected = contenders[0].1();
+        let wanted = |name: &str| name.contains(&self.options.contender);
+        let mut contenders: Vec<_> = contenders
+            .iter_mut()
+            .filter(|(name, _)| wanted(name))
+            .collect();
+        let Some((_, answer)) = contenders.first_mut() else {
+            return;
+        };
+        let expected = answer();
         let mut times = vec![Vec::new(); contenders.len()];
         let mut order: Vec<usize> = (0..contenders.len()).collect();
         // The first round warms up.
