@@ -122,6 +122,7 @@ fn serve_all(socket: Descriptor) -> Result<(), LinkError> {
     );
 
     let mut contexts = Contexts::new();
+    let mut cpu = ProcessTime::now();
     loop {
         input.begin(&mut Forever)?;
         let order: Order = or_broken(input.value(&mut Forever))?;
@@ -131,6 +132,7 @@ fn serve_all(socket: Descriptor) -> Result<(), LinkError> {
             contexts: &mut contexts,
             order: &order,
             timed: setup.task_timeout.is_some(),
+            cpu: &mut cpu,
             sent: Instant::now(),
         };
         match call.serve() {
@@ -221,6 +223,8 @@ pub(super) struct Call<'a> {
     contexts: &'a mut Contexts,
     order: &'a Order,
     timed: bool,
+    /// CPU time when the last answer ended: this call begins with its message. One look for each answer; it is no cheap clock.
+    cpu: &'a mut ProcessTime,
     /// When results were sent last.
     sent: Instant,
 }
@@ -340,14 +344,14 @@ impl Call<'_> {
         let Order::Run { id, .. } = self.order else {
             return Err(CallError::Over);
         };
-        let (began, cpu) = (Instant::now(), ProcessTime::now());
+        let began = Instant::now();
         self.sent = began;
         self.put(&Answer { id: *id })?;
         write(self)?;
-        self.put(&Entry::<()>::End {
-            wall: began.elapsed(),
-            cpu: cpu.elapsed(),
-        })?;
+        let now = ProcessTime::now();
+        let cpu = now.duration_since(std::mem::replace(self.cpu, now));
+        let wall = began.elapsed();
+        self.put(&Entry::<()>::End { wall, cpu })?;
         Ok(self.watched.output().finish(&mut alone(&mut Forever))?)
     }
 

@@ -61,6 +61,8 @@ pub(super) struct Station {
     generation: u32,
     greeted_until: Instant,
     setup: Setup,
+    /// When it was put back among those that are free.
+    pub(super) left: Option<Instant>,
     /// Items that it has been given.
     pub(super) served: usize,
     /// The context that it has.
@@ -111,6 +113,7 @@ impl Starter {
                 task_timeout: self.task_timeout,
                 message_limit: self.message_limit,
             },
+            left: None,
             served: 0,
             context: None,
             last: 0,

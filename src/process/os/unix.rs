@@ -59,8 +59,11 @@ pub(in crate::process) fn send(
     parts: [&[u8]; 2],
     descriptors: &[Arc<Descriptor>],
 ) -> io::Result<usize> {
-    let parts = parts.map(IoSlice::new);
     let flags = NO_SIGNAL | SendFlags::DONTWAIT;
+    if let (true, [bytes, []] | [[], bytes]) = (descriptors.is_empty(), parts) {
+        return retried(|| rustix::net::send(socket, bytes, flags)); // the cheapest way
+    }
+    let parts = parts.map(IoSlice::new);
     retried(|| {
         if descriptors.is_empty() {
             let mut nothing = SendAncillaryBuffer::default();

@@ -9,11 +9,14 @@ use super::frame::{HEADER, Header, Kind, SEGMENT};
 use super::{LinkError, Patience, Pull, ValueError, passing};
 use crate::process::os::{self, DESCRIPTORS_AT_ONCE, Descriptor, Want};
 
+/// A segment and its header.
+const FULL: usize = HEADER + SEGMENT;
+
 /// The sending direction of a socket.
 #[derive(Debug)]
 pub(in crate::process) struct Output {
     socket: Arc<Descriptor>,
-    /// The segment that is being filled; never more than [`SEGMENT`].
+    /// The segment that is being filled, after the place for its header; never longer than [`FULL`].
     buffer: Vec<u8>,
     /// What goes with it.
     descriptors: Vec<Arc<Descriptor>>,
@@ -43,7 +46,7 @@ impl Output {
     pub(super) fn new(socket: Arc<Descriptor>) -> Self {
         Self {
             socket,
-            buffer: Vec::with_capacity(SEGMENT),
+            buffer: empty(),
             descriptors: Vec::new(),
             sent: 0,
         }
@@ -51,7 +54,7 @@ impl Output {
 
     /// Whether there is something that has not been sent.
     pub(in crate::process) fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.descriptors.is_empty()
+        self.buffer.len() == HEADER && self.descriptors.is_empty()
     }
 
     /// Adds a value to the message.
@@ -85,7 +88,7 @@ impl Output {
             self.buffer.truncate(len);
             self.descriptors.truncate(descriptors);
         } else {
-            self.buffer.clear();
+            self.buffer.truncate(HEADER);
             self.descriptors.clear();
             self.segment(Kind::Void, meanwhile)?;
         }
@@ -122,37 +125,36 @@ impl Output {
         let mut result = Ok(());
         while self.descriptors.len() > DESCRIPTORS_AT_ONCE && result.is_ok() {
             let some: Vec<_> = self.descriptors.drain(..DESCRIPTORS_AT_ONCE).collect();
-            result = self.write(Kind::More, &[], &some, meanwhile);
+            result = self.write(Kind::More, &mut [0; HEADER], &some, meanwhile);
         }
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let descriptors = std::mem::take(&mut self.descriptors);
         if result.is_ok() {
-            result = self.write(kind, &buffer, &descriptors, meanwhile);
+            result = self.write(kind, &mut buffer, &descriptors, meanwhile);
         }
         self.buffer = buffer;
-        self.buffer.clear();
+        self.buffer.truncate(HEADER);
         result
     }
 
+    /// Sends bytes that begin with the place for their header.
     fn write(
         &mut self,
         kind: Kind,
-        bytes: &[u8],
+        bytes: &mut [u8],
         mut descriptors: &[Arc<Descriptor>],
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), LinkError> {
         self.sent += 1;
         let header = Header {
-            len: bytes.len(),
+            len: bytes.len() - HEADER,
             descriptors: u8::try_from(descriptors.len()).expect("few go at once"),
             kind,
         };
-        let header = header.encode();
+        bytes[..HEADER].copy_from_slice(&header.encode());
         let mut done = 0;
-        while done < HEADER + bytes.len() {
-            let head = &header[done.min(HEADER)..];
-            let body = &bytes[done.saturating_sub(HEADER)..];
-            match os::send(&self.socket, [head, body], descriptors) {
+        while done < bytes.len() {
+            match os::send(&self.socket, [&bytes[done..], &[]], descriptors) {
                 Ok(0) => return Err(LinkError::Gone),
                 Ok(some) => {
                     done += some;
@@ -169,6 +171,12 @@ impl Output {
         }
         Ok(())
     }
+}
+
+fn empty() -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(FULL);
+    buffer.resize(HEADER, 0);
+    buffer
 }
 
 /// Where postcard puts its bytes.
@@ -194,7 +202,7 @@ impl Flavor for Encoder<'_, '_> {
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        if self.output.buffer.len() == SEGMENT {
+        if self.output.buffer.len() == FULL {
             self.make_room()?;
         }
         self.output.buffer.push(byte);
@@ -204,7 +212,7 @@ impl Flavor for Encoder<'_, '_> {
     #[inline]
     fn try_extend(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {
         loop {
-            let room = SEGMENT - self.output.buffer.len();
+            let room = FULL - self.output.buffer.len();
             if bytes.len() <= room {
                 self.output.buffer.extend_from_slice(bytes);
                 return Ok(());
