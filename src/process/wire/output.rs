@@ -16,8 +16,9 @@ const FULL: usize = HEADER + SEGMENT;
 #[derive(Debug)]
 pub(in crate::process) struct Output {
     socket: Arc<Descriptor>,
-    /// The segment that is being filled, after the place for its header; never longer than [`FULL`].
-    buffer: Vec<u8>,
+    /// Room for a segment and its header. The segment that is being filled is `buffer[HEADER..len]`.
+    buffer: Box<[u8]>,
+    len: usize,
     /// What goes with it.
     descriptors: Vec<Arc<Descriptor>>,
     /// Segments sent, to know whether a value is still here as a whole.
@@ -46,7 +47,8 @@ impl Output {
     pub(super) fn new(socket: Arc<Descriptor>) -> Self {
         Self {
             socket,
-            buffer: empty(),
+            buffer: vec![0; FULL].into_boxed_slice(),
+            len: HEADER,
             descriptors: Vec::new(),
             sent: 0,
         }
@@ -54,7 +56,7 @@ impl Output {
 
     /// Whether there is something that has not been sent.
     pub(in crate::process) fn is_empty(&self) -> bool {
-        self.buffer.len() == HEADER && self.descriptors.is_empty()
+        self.len == HEADER && self.descriptors.is_empty()
     }
 
     /// Adds a value to the message.
@@ -65,7 +67,7 @@ impl Output {
         value: &T,
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), ValueError> {
-        let (len, descriptors, sent) = (self.buffer.len(), self.descriptors.len(), self.sent);
+        let (len, descriptors, sent) = (self.len, self.descriptors.len(), self.sent);
         let encoding = passing::Encoding::begin();
         let mut serializer = postcard::Serializer {
             output: Encoder {
@@ -85,10 +87,10 @@ impl Output {
             return Err(ValueError::Link(failure));
         }
         if self.sent == sent {
-            self.buffer.truncate(len);
+            self.len = len;
             self.descriptors.truncate(descriptors);
         } else {
-            self.buffer.truncate(HEADER);
+            self.len = HEADER;
             self.descriptors.clear();
             self.segment(Kind::Void, meanwhile)?;
         }
@@ -130,10 +132,10 @@ impl Output {
         let mut buffer = std::mem::take(&mut self.buffer);
         let descriptors = std::mem::take(&mut self.descriptors);
         if result.is_ok() {
-            result = self.write(kind, &mut buffer, &descriptors, meanwhile);
+            result = self.write(kind, &mut buffer[..self.len], &descriptors, meanwhile);
         }
         self.buffer = buffer;
-        self.buffer.truncate(HEADER);
+        self.len = HEADER;
         result
     }
 
@@ -173,12 +175,6 @@ impl Output {
     }
 }
 
-fn empty() -> Vec<u8> {
-    let mut buffer = Vec::with_capacity(FULL);
-    buffer.resize(HEADER, 0);
-    buffer
-}
-
 /// Where postcard puts its bytes.
 struct Encoder<'a, 'm> {
     output: &'a mut Output,
@@ -187,7 +183,23 @@ struct Encoder<'a, 'm> {
 }
 
 impl Encoder<'_, '_> {
+    /// Adds bytes that need more than the room that is left.
     #[cold]
+    fn extend_on(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {
+        while !bytes.is_empty() {
+            if self.output.len == FULL {
+                self.make_room()?;
+            }
+            let output = &mut *self.output;
+            let now = bytes.len().min(FULL - output.len);
+            let (first, others) = bytes.split_at(now);
+            output.buffer[output.len..][..now].copy_from_slice(first);
+            output.len += now;
+            bytes = others;
+        }
+        Ok(())
+    }
+
     fn make_room(&mut self) -> postcard::Result<()> {
         let result = self.output.segment(Kind::More, &mut self.meanwhile);
         result.map_err(|failure| {
@@ -202,25 +214,21 @@ impl Flavor for Encoder<'_, '_> {
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        if self.output.buffer.len() == FULL {
-            self.make_room()?;
-        }
-        self.output.buffer.push(byte);
-        Ok(())
+        self.try_extend(&[byte])
     }
 
     #[inline]
-    fn try_extend(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {
-        loop {
-            let room = FULL - self.output.buffer.len();
-            if bytes.len() <= room {
-                self.output.buffer.extend_from_slice(bytes);
-                return Ok(());
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        // For a number this is one comparison and one store.
+        let output = &mut *self.output;
+        let end = output.len + bytes.len();
+        match output.buffer.get_mut(output.len..end) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                output.len = end;
+                Ok(())
             }
-            let (now, later) = bytes.split_at(room);
-            self.output.buffer.extend_from_slice(now);
-            bytes = later;
-            self.make_room()?;
+            None => self.extend_on(bytes),
         }
     }
 
