@@ -291,6 +291,14 @@ impl Decoder<'_> {
         }
         Ok(bytes)
     }
+
+    /// As [`assemble`](Self::assemble). Out of the way of numbers that lie in one piece.
+    #[cold]
+    #[inline(never)]
+    fn assembled(&mut self, count: usize) -> postcard::Result<&[u8]> {
+        *self.scratch = self.assemble(count)?;
+        Ok(self.scratch)
+    }
 }
 
 impl<'a> Flavor<'a> for Decoder<'a> {
@@ -317,13 +325,12 @@ impl<'a> Flavor<'a> for Decoder<'a> {
     where
         'a: 't,
     {
-        let start = self.input.start;
-        if self.input.stop - start >= count {
-            self.input.start += count;
-            return Ok(&self.input.buffer[start..start + count]);
+        let (start, stop) = (self.input.start, self.input.stop);
+        if stop - start < count {
+            return self.assembled(count);
         }
-        *self.scratch = self.assemble(count)?;
-        Ok(self.scratch)
+        self.input.start = start + count;
+        Ok(&self.input.buffer[start..start + count])
     }
 
     fn finalize(self) -> postcard::Result<Self::Remainder> {
