@@ -33,6 +33,7 @@ pub(super) fn ask<A: Serialize>(
         signature: signature.to_owned(),
         reduce: None,
         context: None,
+        cpu: true,
     };
     let mut watch = station.watch(None);
     let link = &mut station.link;

@@ -36,6 +36,8 @@ pub(super) enum Order {
         reduce: Option<(String, String)>,
         /// Which context the task has.
         context: Option<u64>,
+        /// Whether the CPU time is wanted: to look at that clock takes as long as a small message.
+        cpu: bool,
     },
     /// Keep the value that follows as a context of a task. No answer.
     Context {
@@ -80,6 +82,7 @@ pub(super) enum Entry<R> {
     TimedOut,
     End {
         wall: Duration,
+        /// Zero where it is not wanted.
         cpu: Duration,
     },
 }

@@ -122,7 +122,7 @@ fn serve_all(socket: Descriptor) -> Result<(), LinkError> {
     );
 
     let mut contexts = Contexts::new();
-    let mut cpu = ProcessTime::now();
+    let mut cpu = None;
     loop {
         input.begin(&mut Forever)?;
         let order: Order = or_broken(input.value(&mut Forever))?;
@@ -223,8 +223,8 @@ pub(super) struct Call<'a> {
     contexts: &'a mut Contexts,
     order: &'a Order,
     timed: bool,
-    /// CPU time when the last answer ended: this call begins with its message. One look for each answer; it is no cheap clock.
-    cpu: &'a mut ProcessTime,
+    /// CPU time when the last answer ended, if that was looked at: this call begins with its message.
+    cpu: &'a mut Option<ProcessTime>,
     /// When results were sent last.
     sent: Instant,
 }
@@ -341,15 +341,23 @@ impl Call<'_> {
         &mut self,
         write: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let Order::Run { id, .. } = self.order else {
+        let Order::Run {
+            id, cpu: wanted, ..
+        } = self.order
+        else {
             return Err(CallError::Over);
         };
         let began = Instant::now();
+        let before = self.cpu.take();
+        let before = wanted.then(|| before.unwrap_or_else(ProcessTime::now));
         self.sent = began;
         self.put(&Answer { id: *id })?;
         write(self)?;
-        let now = ProcessTime::now();
-        let cpu = now.duration_since(std::mem::replace(self.cpu, now));
+        let cpu = before.map_or(Duration::ZERO, |before| {
+            let now = ProcessTime::now();
+            *self.cpu = Some(now);
+            now.duration_since(before)
+        });
         let wall = began.elapsed();
         self.put(&Entry::<()>::End { wall, cpu })?;
         Ok(self.watched.output().finish(&mut alone(&mut Forever))?)

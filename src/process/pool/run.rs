@@ -37,6 +37,8 @@ pub(super) struct Words<'j> {
     pub(super) signature: &'static str,
     pub(super) reduce: Option<(&'static str, &'static str)>,
     pub(super) context: Option<(u64, &'j SendContext<'j>)>,
+    /// Whether the CPU time is of interest.
+    pub(super) cpu: bool,
 }
 
 /// What became of a grain that has no result.
@@ -354,6 +356,7 @@ impl<G: Goods> Run<'_, G> {
             signature: self.words.signature.to_owned(),
             reduce: self.words.reduce.map(own),
             context: self.words.context.map(|(context, _)| context),
+            cpu: self.words.cpu,
         };
         plain(output.value(&order, &mut meanwhile))?;
         let mut failed = None;

@@ -181,7 +181,7 @@ impl Input {
         let arena = Arena::default();
         let untouched = self.start == self.stop && self.beyond == 0;
         let mut scratch = Vec::new();
-        let decoding = passing::Decoding::begin(std::mem::take(&mut self.descriptors));
+        let decoding = passing::Decoding::begin(&mut self.descriptors);
         let mut deserializer = postcard::Deserializer::from_flavor(Decoder {
             input: self,
             patience,
@@ -192,7 +192,7 @@ impl Input {
         });
         let result = T::deserialize(&mut deserializer);
         let failure = deserializer.finalize().unwrap_or_default();
-        self.descriptors = decoding.end();
+        decoding.end(&mut self.descriptors);
         match (result, failure) {
             (Ok(value), _) => Ok(value),
             (Err(_), Some(failure)) => Err(failure),

@@ -79,7 +79,7 @@ impl Output {
         let result = value.serialize(&mut serializer);
         let failure = serializer.output.failure.take();
         if result.is_ok() {
-            self.descriptors.extend(passing::leaving());
+            passing::leaving_into(&mut self.descriptors);
             return Ok(());
         }
         drop(encoding);
@@ -123,7 +123,7 @@ impl Output {
 
     /// Sends the buffer as a segment. Whatever goes wrong, the buffer is empty after it.
     fn segment(&mut self, kind: Kind, meanwhile: &mut Meanwhile<'_>) -> Result<(), LinkError> {
-        self.descriptors.extend(passing::leaving());
+        passing::leaving_into(&mut self.descriptors);
         let mut result = Ok(());
         while self.descriptors.len() > DESCRIPTORS_AT_ONCE && result.is_ok() {
             let some: Vec<_> = self.descriptors.drain(..DESCRIPTORS_AT_ONCE).collect();

@@ -60,6 +60,13 @@ pub(in crate::process) fn refusal() -> Option<String> {
     HAS_REFUSED.replace(false).then(|| REFUSED.take())
 }
 
+/// Adds what has been left so far.
+pub(super) fn leaving_into(list: &mut Vec<Arc<Descriptor>>) {
+    if HAS_LEAVING.get() {
+        list.extend(leaving());
+    }
+}
+
 /// What has been left so far.
 pub(super) fn leaving() -> Vec<Arc<Descriptor>> {
     match HAS_LEAVING.replace(false) {
@@ -86,7 +93,9 @@ impl Encoding {
 
 impl Drop for Encoding {
     fn drop(&mut self) {
-        drop(leaving());
+        if HAS_LEAVING.get() {
+            drop(leaving());
+        }
         ENCODING.set(self.outer.is_some());
         if let Some(outer) = self.outer.take()
             && !outer.is_empty()
@@ -105,16 +114,20 @@ pub(super) struct Decoding {
 }
 
 impl Decoding {
-    pub(super) fn begin(here: VecDeque<Descriptor>) -> Self {
+    pub(super) fn begin(here: &mut VecDeque<Descriptor>) -> Self {
         HAS_REFUSED.set(false);
         let outer = DECODING.replace(true).then(not_taken);
-        arrived(here.into_iter());
+        if !here.is_empty() {
+            arrived(here.drain(..));
+        }
         Self { outer }
     }
 
-    /// What nobody has taken.
-    pub(super) fn end(self) -> VecDeque<Descriptor> {
-        not_taken()
+    /// Puts back what nobody has taken.
+    pub(super) fn end(self, here: &mut VecDeque<Descriptor>) {
+        if HAS_ARRIVED.get() {
+            here.extend(not_taken());
+        }
     }
 }
 
@@ -135,7 +148,9 @@ pub(super) fn arrived(more: impl ExactSizeIterator<Item = Descriptor>) {
 
 impl Drop for Decoding {
     fn drop(&mut self) {
-        drop(not_taken());
+        if HAS_ARRIVED.get() {
+            drop(not_taken());
+        }
         DECODING.set(self.outer.is_some());
         if let Some(outer) = self.outer.take() {
             arrived(outer.into_iter());
