@@ -334,8 +334,8 @@ impl<G: Goods> Run<'_, G> {
             }
             let order = Order::Context {
                 context: *context,
-                task: self.words.task.to_owned(),
-                signature: self.words.signature.to_owned(),
+                task: self.words.task.into(),
+                signature: self.words.signature.into(),
             };
             plain(output.value(&order, &mut meanwhile))?;
             let result = send(output, &mut meanwhile);
@@ -352,8 +352,8 @@ impl<G: Goods> Run<'_, G> {
         let own = |(name, signature): (&str, &str)| (name.to_owned(), signature.to_owned());
         let order = Order::Run {
             id,
-            task: self.words.task.to_owned(),
-            signature: self.words.signature.to_owned(),
+            task: self.words.task.into(),
+            signature: self.words.signature.into(),
             reduce: self.words.reduce.map(own),
             context: self.words.context.map(|(context, _)| context),
             cpu: self.words.cpu,
