@@ -221,11 +221,16 @@ impl Bench {
     /// A small call and its answer; everything that takes part is started here, and so is where this thread is.
     fn trip(&mut self, title: &str) {
         let python = self.python("trip");
-        let calls = if self.options.test { 20_u64 } else { 200 };
+        // Few at a time: most rounds then fit between two interruptions by other programs.
+        let calls = 20_u64;
         let mut raw = Raw::start();
         let pool = ProcessPool::new(1).expect("a worker");
         let other = procspawn::Pool::new(1).expect("a worker");
-        let rounds = 3 * self.rounds;
+        let rounds = if self.options.test {
+            1
+        } else {
+            20 * self.rounds
+        };
         self.race(
             &format!("round trip of a small call, {title}"),
             Unit::Each(calls as usize),
