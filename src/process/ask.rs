@@ -19,8 +19,8 @@ pub(super) struct Asked {
 /// Has a worker run a task once.
 pub(super) fn ask<A: Serialize>(
     station: &mut Station,
-    task: &str,
-    signature: &str,
+    task: &'static str,
+    signature: &'static str,
     arguments: &A,
 ) -> Result<Asked, ProcessError> {
     station.last += 1;
@@ -28,10 +28,11 @@ pub(super) fn ask<A: Serialize>(
     let id = station.last;
     let order = Order::Run {
         id,
-        task: task.to_owned(),
-        signature: signature.to_owned(),
+        task: task.into(),
+        signature: signature.into(),
         reduce: None,
         context: None,
+        cpu: true,
     };
     let mut watch = station.watch();
     let link = &mut station.link;

@@ -1,9 +1,10 @@
 //! What parents and workers say to each other. The words travel as postcard writes them; both sides are one program as a rule, and
 //! say which version of this crate they have before anything else.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the protocol: that of the crate.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -30,21 +31,33 @@ pub(super) enum Order {
     /// Run a task on the [`Item`]s that follow. Answered with an [`Answer`] and [`Entry`]s.
     Run {
         id: u64,
-        task: String,
-        signature: String,
+        #[serde(deserialize_with = "text")]
+        task: Cow<'static, str>,
+        #[serde(deserialize_with = "text")]
+        signature: Cow<'static, str>,
         /// What combines the results of a leaf: name and signature.
         reduce: Option<(String, String)>,
         /// Which context the task has.
         context: Option<u64>,
+        /// Whether the CPU time is wanted: to look at that clock takes as long as a small message.
+        cpu: bool,
     },
     /// Keep the value that follows as a context of a task. No answer.
     Context {
         context: u64,
-        task: String,
-        signature: String,
+        #[serde(deserialize_with = "text")]
+        task: Cow<'static, str>,
+        #[serde(deserialize_with = "text")]
+        signature: Cow<'static, str>,
     },
     /// Forget a context. No answer.
     Forget { context: u64 },
+}
+
+/// Text, taken byte by byte: a stream would have to keep it first, for those who borrow it. Postcard writes both alike.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    let text = String::from_utf8(Vec::deserialize(deserializer)?);
+    text.map(Cow::Owned).map_err(serde::de::Error::custom)
 }
 
 /// What follows a [`Order::Run`].
@@ -80,6 +93,7 @@ pub(super) enum Entry<R> {
     TimedOut,
     End {
         wall: Duration,
+        /// Zero where it is not wanted.
         cpu: Duration,
     },
 }

@@ -131,6 +131,7 @@ fn serve_all(socket: Arc<Descriptor>) -> Result<(), LinkError> {
     );
 
     let mut contexts = Contexts::new();
+    let mut cpu = None;
     loop {
         input.begin(&mut Forever)?;
         let order: Order = or_broken(input.value(&mut Forever))?;
@@ -140,6 +141,7 @@ fn serve_all(socket: Arc<Descriptor>) -> Result<(), LinkError> {
             contexts: &mut contexts,
             order: &order,
             timed: setup.task_timeout.is_some(),
+            cpu: &mut cpu,
             sent: Instant::now(),
         };
         match call.serve() {
@@ -230,6 +232,8 @@ pub(super) struct Call<'a> {
     contexts: &'a mut Contexts,
     order: &'a Order,
     timed: bool,
+    /// CPU time when the last answer ended, if that was looked at: this call begins with its message.
+    cpu: &'a mut Option<ProcessTime>,
     /// When results were sent last.
     sent: Instant,
 }
@@ -346,17 +350,25 @@ impl Call<'_> {
         &mut self,
         write: impl FnOnce(&mut Self) -> Result<(), CallError>,
     ) -> Result<(), CallError> {
-        let Order::Run { id, .. } = self.order else {
+        let Order::Run {
+            id, cpu: wanted, ..
+        } = self.order
+        else {
             return Err(CallError::Over);
         };
-        let (began, cpu) = (Instant::now(), ProcessTime::now());
+        let began = Instant::now();
+        let before = self.cpu.take();
+        let before = wanted.then(|| before.unwrap_or_else(ProcessTime::now));
         self.sent = began;
         self.put(&Answer { id: *id })?;
         write(self)?;
-        self.put(&Entry::<()>::End {
-            wall: began.elapsed(),
-            cpu: cpu.elapsed(),
-        })?;
+        let cpu = before.map_or(Duration::ZERO, |before| {
+            let now = ProcessTime::now();
+            *self.cpu = Some(now);
+            now.duration_since(before)
+        });
+        let wall = began.elapsed();
+        self.put(&Entry::<()>::End { wall, cpu })?;
         Ok(self.watched.output().finish(&mut alone(&mut Forever))?)
     }
 

@@ -69,6 +69,8 @@ pub(super) struct Station {
     /// Whether it is known to be a worker.
     greeted: bool,
     setup: Setup,
+    /// When it was put back among those that are free.
+    pub(super) left: Option<Instant>,
     /// Items that it has been given.
     pub(super) served: usize,
     /// The context that it has.
@@ -91,6 +93,7 @@ impl Starter {
             None => entry::own_command()?,
         };
         let (ours, theirs) = os::stream_pair().map_err(refused)?;
+        os::limit_receiving(&ours, Watch::LOOK).map_err(refused)?;
         let (variable, value) = entry::variable(os::identity(&theirs).map_err(refused)?)?;
         command.env(variable, value);
         for name in ONE_THREAD {
@@ -119,6 +122,7 @@ impl Starter {
                 task_timeout: self.task_timeout,
                 message_limit: self.message_limit,
             },
+            left: None,
             served: 0,
             context: None,
             last: 0,
@@ -334,6 +338,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// How long is read without looking whether the process has ended. Its end is the end of what it sends, unless something that
+    /// it has started holds the socket as well.
+    const LOOK: Duration = Duration::from_millis(100);
+
     fn new(child: &Child) -> Self {
         Self {
             end: child.end().cloned(),
@@ -346,6 +354,10 @@ impl Watch {
 }
 
 impl Patience for Watch {
+    fn waits_by_reading(&self) -> bool {
+        self.until.is_none() && self.cancelled.is_none() && !self.ended
+    }
+
     fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError> {
         /// How often is looked whether somebody has cancelled.
         const LOOK: Duration = Duration::from_millis(10);

@@ -81,6 +81,18 @@ pub(in crate::process) fn receive(
     match socket.0 {}
 }
 
+pub(in crate::process) fn receive_waiting(
+    socket: &Descriptor,
+    _: &mut [u8],
+    _: &mut VecDeque<Descriptor>,
+) -> io::Result<Received> {
+    match socket.0 {}
+}
+
+pub(in crate::process) fn limit_receiving(socket: &Descriptor, _: Duration) -> io::Result<()> {
+    match socket.0 {}
+}
+
 pub(in crate::process) fn wait(
     fd: &Descriptor,
     _: Want,

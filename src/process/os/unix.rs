@@ -60,8 +60,11 @@ pub(in crate::process) fn send(
     parts: [&[u8]; 2],
     descriptors: &[Arc<Descriptor>],
 ) -> io::Result<usize> {
-    let parts = parts.map(IoSlice::new);
     let flags = NO_SIGNAL | SendFlags::DONTWAIT;
+    if let (true, [bytes, []] | [[], bytes]) = (descriptors.is_empty(), parts) {
+        return retried(|| rustix::net::send(socket, bytes, flags)); // the cheapest way
+    }
+    let parts = parts.map(IoSlice::new);
     retried(|| {
         if descriptors.is_empty() {
             let mut nothing = SendAncillaryBuffer::default();
@@ -93,10 +96,37 @@ pub(in crate::process) fn receive(
     space: &mut [u8],
     descriptors: &mut VecDeque<Descriptor>,
 ) -> io::Result<Received> {
+    receive_with(socket, space, descriptors, RecvFlags::DONTWAIT)
+}
+
+/// Waits until there is something, and reads it: one call of the system instead of three. [`io::ErrorKind::WouldBlock`] after the time
+/// of [`limit_receiving`].
+pub(in crate::process) fn receive_waiting(
+    socket: &Descriptor,
+    space: &mut [u8],
+    descriptors: &mut VecDeque<Descriptor>,
+) -> io::Result<Received> {
+    receive_with(socket, space, descriptors, RecvFlags::empty())
+}
+
+/// How long [`receive_waiting`] waits for this socket; for ever where nothing has been said.
+pub(in crate::process) fn limit_receiving(socket: &Descriptor, limit: Duration) -> io::Result<()> {
+    let which = rustix::net::sockopt::Timeout::Recv;
+    Ok(rustix::net::sockopt::set_socket_timeout(
+        socket,
+        which,
+        Some(limit),
+    )?)
+}
+
+fn receive_with(
+    socket: &Descriptor,
+    space: &mut [u8],
+    descriptors: &mut VecDeque<Descriptor>,
+    flags: RecvFlags,
+) -> io::Result<Received> {
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-    let flags = RecvFlags::DONTWAIT;
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
     let mut control_space =
         [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_AT_ONCE))];
     let mut control = RecvAncillaryBuffer::new(&mut control_space);

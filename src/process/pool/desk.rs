@@ -146,8 +146,8 @@ impl Desk {
                 .all(|unit| unit.grains.start >= self.limit)
     }
 
-    /// Takes a measurement: so many grains took a worker so long, and the way there and back so long.
-    pub(super) fn measured(&mut self, grains: usize, work: Duration, way: Duration) {
+    /// Takes a measurement: so many grains took a worker so long, and the way there and back so long, where that is known.
+    pub(super) fn measured(&mut self, grains: usize, work: Duration, way: Option<Duration>) {
         if let Cut::Measured(portions, _) = &mut self.cut {
             portions.measured(grains, work, way);
         }
@@ -211,15 +211,16 @@ impl Portions {
             .clamp(1, left.max(1))
     }
 
-    fn measured(&mut self, grains: usize, work: Duration, way: Duration) {
+    fn measured(&mut self, grains: usize, work: Duration, way: Option<Duration>) {
         if grains == 0 {
             return;
         }
         let new = work.as_secs_f64() / grains as f64;
         // Half of what is known and half of what is new: costs may drift.
         self.grain = Some(self.grain.map_or(new, |old| (old + new) / 2.0));
-        let way = way.as_secs_f64();
-        self.way = Some(self.way.map_or(way, |old| old.min(way)));
+        if let Some(way) = way.map(|way| way.as_secs_f64()) {
+            self.way = Some(self.way.map_or(way, |old| old.min(way)));
+        }
         self.largest = self.largest.max(grains);
     }
 }
@@ -326,7 +327,7 @@ mod tests {
             assert_eq!(portions.next(1 << 20, 2), 1);
             let mut len = 1;
             for _ in 0..20 {
-                portions.measured(len, Duration::from_nanos(grain * len as u64), way);
+                portions.measured(len, Duration::from_nanos(grain * len as u64), Some(way));
                 let next = portions.next(1 << 20, 2);
                 assert!(next <= 8 * len.max(1));
                 len = next;

@@ -180,6 +180,13 @@ impl Drop for Fleet {
     }
 }
 
+/// Whether a worker has been at work a moment ago. To look whether it has ended since would cost a good part of a small call,
+/// and a worker that ends at such a moment is one that ends during the call.
+fn just_left(station: &Station) -> bool {
+    const MOMENT: Duration = Duration::from_millis(1);
+    station.left.is_some_and(|left| left.elapsed() < MOMENT)
+}
+
 /// A place in a fleet, for one who works with it.
 #[derive(Debug)]
 pub(super) struct Lease<'f> {
@@ -190,8 +197,9 @@ pub(super) struct Lease<'f> {
 impl Lease<'_> {
     /// The worker, started if there is none, and replaced if it has ended or has done what one worker may do.
     pub(super) fn station(&mut self) -> Result<&mut Station, ProcessError> {
-        let of_use =
-            |station: &Station| station.served < self.fleet.max_tasks && !station.has_ended();
+        let of_use = |station: &Station| {
+            station.served < self.fleet.max_tasks && (just_left(station) || !station.has_ended())
+        };
         if !self.station.as_ref().is_some_and(of_use) {
             self.station = None;
             self.station = Some(self.fleet.new_station()?);
@@ -219,8 +227,15 @@ impl Drop for Lease<'_> {
         if std::thread::panicking() {
             self.dismiss();
         }
-        let station = self.station.take();
-        self.fleet.free().push(station);
-        self.fleet.freed.notify_one();
+        let mut station = self.station.take();
+        if let Some(station) = &mut station {
+            station.left = Some(Instant::now());
+        }
+        let mut free = self.fleet.free();
+        free.push(station);
+        // Who waits has said so under the same lock; telling nobody costs a call of the system.
+        if self.fleet.is_wanted() {
+            self.fleet.freed.notify_one();
+        }
     }
 }

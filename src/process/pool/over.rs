@@ -313,6 +313,7 @@ fn words<'j>(task: &'static str, signature: &'static str) -> Words<'j> {
         signature,
         reduce: None,
         context: None,
+        cpu: true,
     }
 }
 
@@ -427,7 +428,8 @@ where
         repeatable: true,
     };
     let cut = Cut::Fixed(Chunking::size(1).grains(1));
-    let words = words(task.name(), task.signature());
+    let mut words = words(task.name(), task.signature());
+    words.cpu = false; // there is no report
     let mut ended = run::<_, R>(options, words, Values(vec![arguments]), cut, 1, &|item| {
         item..item + 1
     });

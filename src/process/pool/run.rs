@@ -37,6 +37,8 @@ pub(super) struct Words<'j> {
     pub(super) signature: &'static str,
     pub(super) reduce: Option<(&'static str, &'static str)>,
     pub(super) context: Option<(u64, &'j SendContext<'j>)>,
+    /// Whether the CPU time is of interest.
+    pub(super) cpu: bool,
 }
 
 /// What became of a grain that has no result.
@@ -316,8 +318,8 @@ impl<G: Goods> Run<'_, G> {
             }
             let order = Order::Context {
                 context: *context,
-                task: self.words.task.to_owned(),
-                signature: self.words.signature.to_owned(),
+                task: self.words.task.into(),
+                signature: self.words.signature.into(),
             };
             plain(output.value(&order, &mut meanwhile))?;
             let result = send(output, &mut meanwhile);
@@ -334,10 +336,11 @@ impl<G: Goods> Run<'_, G> {
         let own = |(name, signature): (&str, &str)| (name.to_owned(), signature.to_owned());
         let order = Order::Run {
             id,
-            task: self.words.task.to_owned(),
-            signature: self.words.signature.to_owned(),
+            task: self.words.task.into(),
+            signature: self.words.signature.into(),
             reduce: self.words.reduce.map(own),
             context: self.words.context.map(|(context, _)| context),
+            cpu: self.words.cpu,
         };
         plain(output.value(&order, &mut meanwhile))?;
         let mut failed = None;
@@ -426,10 +429,11 @@ impl<G: Goods> Run<'_, G> {
                     haul.units += 1;
                     haul.busy += wall;
                     haul.cpu += cpu;
-                    let way = flight.sent.elapsed().saturating_sub(wall);
-                    if flight.alone {
-                        lock(&self.desk).measured(all, wall, way);
-                    }
+                    // Any other unit waits for the one before it, which is no part of its way.
+                    let way = flight
+                        .alone
+                        .then(|| flight.sent.elapsed().saturating_sub(wall));
+                    lock(&self.desk).measured(all, wall, way);
                     if all > 0 && grains.len() == all {
                         let why = "a worker answered without a result";
                         let error = ProcessError::saying(ProcessErrorKind::Protocol, why);

@@ -27,10 +27,10 @@ pub(in crate::process) fn encode<T: Serialize + ?Sized>(
 /// The value of bytes and descriptors, or why they are none.
 pub(in crate::process) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
-    descriptors: VecDeque<Descriptor>,
+    mut descriptors: VecDeque<Descriptor>,
 ) -> Result<T, String> {
-    let decoding = passing::Decoding::begin(descriptors);
+    let decoding = passing::Decoding::begin(&mut descriptors);
     let result = passing::caught(|| postcard::from_bytes(bytes));
-    drop(decoding.end());
+    drop(decoding);
     result.map_err(|error| passing::refusal().unwrap_or_else(|| error.to_string()))
 }

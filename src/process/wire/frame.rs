@@ -8,7 +8,7 @@
 pub(in crate::process) const HEADER: usize = 8;
 
 /// Bytes that a segment can have after its header. A reader never makes room for more on a header's word.
-pub(in crate::process) const SEGMENT: usize = 128 << 10;
+pub(in crate::process) const SEGMENT: usize = 64 << 10;
 
 const MARK: [u8; 2] = [0x5c, 0xa9];
 

@@ -71,12 +71,17 @@ impl Input {
         self.start < self.end || self.kind != Kind::Last
     }
 
-    /// Reads what is there, and makes place for it.
-    fn read(&mut self) -> Result<(), LinkError> {
+    /// Reads what is there, or waits for it, and makes place for it.
+    fn read(&mut self, waits: bool) -> Result<(), LinkError> {
         if self.end == self.buffer.len() {
             self.make_place();
         }
-        match os::receive(
+        let receive = if waits {
+            os::receive_waiting
+        } else {
+            os::receive
+        };
+        match receive(
             &self.socket,
             &mut self.buffer[self.end..],
             &mut self.arrived,
@@ -117,7 +122,7 @@ impl Input {
         }
         let had = self.end - self.start;
         loop {
-            self.read()?;
+            self.read(patience.waits_by_reading())?;
             if self.end - self.start > had {
                 return Ok(());
             }
@@ -178,7 +183,7 @@ impl Input {
         let arena = Arena::default();
         let untouched = self.start == self.stop && self.beyond == 0;
         let mut scratch = Vec::new();
-        let decoding = passing::Decoding::begin(std::mem::take(&mut self.descriptors));
+        let decoding = passing::Decoding::begin(&mut self.descriptors);
         let mut deserializer = postcard::Deserializer::from_flavor(Decoder {
             input: self,
             patience,
@@ -189,7 +194,7 @@ impl Input {
         });
         let result = passing::caught(|| T::deserialize(&mut deserializer));
         let failure = deserializer.finalize().unwrap_or_default();
-        self.descriptors = decoding.end();
+        decoding.end(&mut self.descriptors);
         match (result, failure) {
             // Whatever the value's own code made of it.
             (_, Some(failure)) => Err(failure),
@@ -222,7 +227,7 @@ impl Input {
 
 impl Pull for Input {
     fn pull(&mut self) -> Result<(), LinkError> {
-        self.read()
+        self.read(false)
     }
 }
 
@@ -292,6 +297,14 @@ impl Decoder<'_> {
         }
         Ok(bytes)
     }
+
+    /// As [`assemble`](Self::assemble). Out of the way of numbers that lie in one piece.
+    #[cold]
+    #[inline(never)]
+    fn assembled(&mut self, count: usize) -> postcard::Result<&[u8]> {
+        *self.scratch = self.assemble(count)?;
+        Ok(self.scratch)
+    }
 }
 
 impl<'a> Flavor<'a> for Decoder<'a> {
@@ -318,13 +331,12 @@ impl<'a> Flavor<'a> for Decoder<'a> {
     where
         'a: 't,
     {
-        let start = self.input.start;
-        if self.input.stop - start >= count {
-            self.input.start += count;
-            return Ok(&self.input.buffer[start..start + count]);
+        let (start, stop) = (self.input.start, self.input.stop);
+        if stop - start < count {
+            return self.assembled(count);
         }
-        *self.scratch = self.assemble(count)?;
-        Ok(self.scratch)
+        self.input.start = start + count;
+        Ok(&self.input.buffer[start..start + count])
     }
 
     fn finalize(self) -> postcard::Result<Self::Remainder> {

@@ -75,6 +75,12 @@ impl From<LinkError> for ValueError {
 pub(super) trait Patience {
     /// Waits until it is worth trying again.
     fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError>;
+
+    /// Whether a reader may as well wait by reading: nothing else but the peer can end the wait, at least for a while. It spares two
+    /// of three calls of the system for each message.
+    fn waits_by_reading(&self) -> bool {
+        false
+    }
 }
 
 /// Whom a sender reads from while it waits for room.
@@ -90,6 +96,10 @@ pub(super) struct Forever;
 impl Patience for Forever {
     fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError> {
         Ok(os::wait(socket, want, None, None)?)
+    }
+
+    fn waits_by_reading(&self) -> bool {
+        true
     }
 }
 

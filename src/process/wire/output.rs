@@ -9,12 +9,16 @@ use super::frame::{HEADER, Header, Kind, SEGMENT};
 use super::{LinkError, Patience, Pull, ValueError, passing};
 use crate::process::os::{self, DESCRIPTORS_AT_ONCE, Descriptor, Want};
 
+/// A segment and its header.
+const FULL: usize = HEADER + SEGMENT;
+
 /// The sending direction of a socket.
 #[derive(Debug)]
 pub(in crate::process) struct Output {
     socket: Arc<Descriptor>,
-    /// The segment that is being filled; never more than [`SEGMENT`].
-    buffer: Vec<u8>,
+    /// Room for a segment and its header. The segment that is being filled is `buffer[HEADER..len]`.
+    buffer: Box<[u8]>,
+    len: usize,
     /// What goes with it.
     descriptors: Vec<Arc<Descriptor>>,
     /// Some of the message has been sent, and not all.
@@ -45,7 +49,8 @@ impl Output {
     pub(super) fn new(socket: Arc<Descriptor>) -> Self {
         Self {
             socket,
-            buffer: Vec::with_capacity(SEGMENT),
+            buffer: vec![0; FULL].into_boxed_slice(),
+            len: HEADER,
             descriptors: Vec::new(),
             midway: false,
             broken: false,
@@ -54,7 +59,7 @@ impl Output {
 
     /// Whether there is something that has not been sent.
     pub(in crate::process) fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.descriptors.is_empty()
+        self.len == HEADER && self.descriptors.is_empty()
     }
 
     /// Adds a value to the message.
@@ -65,7 +70,7 @@ impl Output {
         value: &T,
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), ValueError> {
-        let (start, descriptors) = (self.buffer.len(), self.descriptors.len());
+        let (start, descriptors) = (self.len, self.descriptors.len());
         let encoding = passing::Encoding::begin();
         let mut serializer = postcard::Serializer {
             output: Encoder {
@@ -88,15 +93,15 @@ impl Output {
             return Err(ValueError::Link(failure));
         }
         if result.is_ok() {
-            self.descriptors.extend(passing::leaving());
+            passing::leaving_into(&mut self.descriptors);
             return Ok(());
         }
         drop(encoding);
         if !begun {
-            self.buffer.truncate(start);
+            self.len = start;
             self.descriptors.truncate(descriptors);
         } else {
-            self.buffer.clear();
+            self.len = HEADER;
             self.descriptors.clear();
             self.segment(Kind::Void, meanwhile)?;
         }
@@ -130,22 +135,22 @@ impl Output {
     /// Sends the buffer as a segment. Whatever goes wrong, the buffer is empty after it.
     fn segment(&mut self, kind: Kind, meanwhile: &mut Meanwhile<'_>) -> Result<(), LinkError> {
         if self.broken {
-            self.buffer.clear();
+            self.len = HEADER;
             self.descriptors.clear();
             return Err(LinkError::Gone);
         }
         let mut result = Ok(());
         while self.descriptors.len() > DESCRIPTORS_AT_ONCE && result.is_ok() {
             let some: Vec<_> = self.descriptors.drain(..DESCRIPTORS_AT_ONCE).collect();
-            result = self.write(Kind::More, &[], &some, meanwhile);
+            result = self.write(Kind::More, &mut [0; HEADER], &some, meanwhile);
         }
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let descriptors = std::mem::take(&mut self.descriptors);
         if result.is_ok() {
-            result = self.write(kind, &buffer, &descriptors, meanwhile);
+            result = self.write(kind, &mut buffer[..self.len], &descriptors, meanwhile);
         }
         self.buffer = buffer;
-        self.buffer.clear();
+        self.len = HEADER;
         match result {
             Ok(()) => self.midway = kind != Kind::Last,
             Err(_) => self.broken = self.midway,
@@ -153,24 +158,23 @@ impl Output {
         result
     }
 
+    /// Sends bytes that begin with the place for their header.
     fn write(
         &mut self,
         kind: Kind,
-        bytes: &[u8],
+        bytes: &mut [u8],
         mut descriptors: &[Arc<Descriptor>],
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), LinkError> {
         let header = Header {
-            len: bytes.len(),
+            len: bytes.len() - HEADER,
             descriptors: u8::try_from(descriptors.len()).expect("few go at once"),
             kind,
         };
-        let header = header.encode();
+        bytes[..HEADER].copy_from_slice(&header.encode());
         let mut done = 0;
-        while done < HEADER + bytes.len() {
-            let head = &header[done.min(HEADER)..];
-            let body = &bytes[done.saturating_sub(HEADER)..];
-            match os::send(&self.socket, [head, body], descriptors) {
+        while done < bytes.len() {
+            match os::send(&self.socket, [&bytes[done..], &[]], descriptors) {
                 Ok(0) => return Err(LinkError::Gone),
                 Ok(some) => {
                     done += some;
@@ -207,14 +211,30 @@ struct Encoder<'a, 'm> {
 }
 
 impl Encoder<'_, '_> {
+    /// Adds bytes that need more than the room that is left.
     #[cold]
+    fn extend_on(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {
+        while !bytes.is_empty() {
+            if self.output.len == FULL {
+                self.make_room()?;
+            }
+            let output = &mut *self.output;
+            let now = bytes.len().min(FULL - output.len);
+            let (first, others) = bytes.split_at(now);
+            output.buffer[output.len..][..now].copy_from_slice(first);
+            output.len += now;
+            bytes = others;
+        }
+        Ok(())
+    }
+
     fn make_room(&mut self) -> postcard::Result<()> {
         // What goes with a value goes with its first byte at the earliest, so that a value that fails before is as if it had never been.
-        if self.output.buffer.len() > self.start {
+        if self.output.len > self.start {
             self.begun = true;
-            self.output.descriptors.extend(passing::leaving());
+            passing::leaving_into(&mut self.output.descriptors);
         }
-        self.start = 0;
+        self.start = HEADER;
         let result = self.output.segment(Kind::More, &mut self.meanwhile);
         result.map_err(|failure| {
             self.failure = Some(failure);
@@ -228,25 +248,21 @@ impl Flavor for Encoder<'_, '_> {
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        if self.output.buffer.len() == SEGMENT {
-            self.make_room()?;
-        }
-        self.output.buffer.push(byte);
-        Ok(())
+        self.try_extend(&[byte])
     }
 
     #[inline]
-    fn try_extend(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {
-        loop {
-            let room = SEGMENT - self.output.buffer.len();
-            if bytes.len() <= room {
-                self.output.buffer.extend_from_slice(bytes);
-                return Ok(());
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        // For a number this is one comparison and one store.
+        let output = &mut *self.output;
+        let end = output.len + bytes.len();
+        match output.buffer.get_mut(output.len..end) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                output.len = end;
+                Ok(())
             }
-            let (now, later) = bytes.split_at(room);
-            self.output.buffer.extend_from_slice(now);
-            bytes = later;
-            self.make_room()?;
+            None => self.extend_on(bytes),
         }
     }
 
