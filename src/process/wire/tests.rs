@@ -647,8 +647,8 @@ fn what_came_with_a_void_value_is_nobody_elses() {
         scope.spawn(move || {
             let bad = Risky {
                 named: vec![Named::new(1)],
-                len: SEGMENT - 4, // one for the empty list before, three of length
-                written: SEGMENT - 4,
+                len: SEGMENT - 5, // one for the empty list before, three of length, one of the list after
+                written: SEGMENT - 5,
                 first: false,
                 end: End::Fails,
             };
