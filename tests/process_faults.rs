@@ -236,6 +236,7 @@ task! {
         die(how);
         child as u32
     }
+    fn start_never() { std::thread::sleep(Duration::from_secs(1000)); }
     fn start_badly(how: u32) { eprintln!("last words of an initializer"); die(how); }
     fn start_well_once(path: PathBuf) {
         if path.exists() { die(1); }
@@ -969,12 +970,16 @@ fn initializers_that_fail() {
                 .build()
                 .unwrap_err();
             assert!(check(&error), "{error}");
+            assert!(
+                error.to_string().starts_with("in the pool's initializer"),
+                "{error}"
+            );
             println!("initializer: {:?}: {error}", began.elapsed());
         }
         let limit = Duration::from_millis(100);
         let error = builder(2)
             .task_timeout(limit)
-            .initializer(endless_at, (1, 1))
+            .initializer(start_never, ())
             .build()
             .unwrap_err();
         assert!(error.is_timeout(), "{error}");

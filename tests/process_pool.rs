@@ -190,3 +190,37 @@ fn a_killed_pool_ends_at_once() {
         }
     });
 }
+
+#[test]
+fn long_items_are_not_queued_behind_each_other() {
+    watched("long items", || {
+        let pool = ProcessPool::new(3).unwrap();
+        for chunking in [Chunking::size(1), Chunking::auto()] {
+            let began = std::time::Instant::now();
+            let slept = pool.par_map_chunked(&[300_u64; 3], chunking, sleepy);
+            assert_eq!(slept.unwrap(), [300; 3]);
+            let took = began.elapsed().as_millis();
+            assert!(
+                took < 590,
+                "{chunking:?}: {took} ms for three times 300 at once"
+            );
+        }
+    });
+}
+
+task! {
+    fn load(path: &Vec<u8>, i: usize, j: usize) -> usize { path.len() + i + j }
+}
+
+#[test]
+fn a_context_goes_with_several_arguments_and_not_after_its_run() {
+    watched("context", || {
+        let pool = ProcessPool::new(1).unwrap();
+        let context = vec![0_u8; 10];
+        let sums = pool
+            .over(&[(1_usize, 2_usize), (3, 4)])
+            .context(&context)
+            .map(load);
+        assert_eq!(sums.unwrap(), [13, 17]);
+    });
+}

@@ -98,7 +98,7 @@ fn hear_all<R: DeserializeOwned>(
                 input.finish(&mut watch)?;
                 return Ok((result, cpu));
             }
-            Err(ValueError::Void | ValueError::VoidBefore) => continue,
+            Err(ValueError::Void) => continue,
             Err(error) => return Err(error),
         };
     }
@@ -108,7 +108,7 @@ fn fault(station: &mut Station, error: ValueError, kind: ProcessErrorKind) -> Pr
     match error {
         ValueError::Link(error) => station.broken(error),
         ValueError::Serde(why) => ProcessError::saying(kind, why),
-        ValueError::Void | ValueError::VoidBefore | ValueError::End => {
+        ValueError::Void | ValueError::End => {
             station.broken(LinkError::Io(std::io::ErrorKind::UnexpectedEof.into()))
         }
     }

@@ -21,6 +21,8 @@ struct Inner {
     source: Option<io::Error>,
     /// Where a panic was.
     place: Option<String>,
+    /// What was being done, where that was no item.
+    during: Option<&'static str>,
 }
 
 /// What happened, for [`ProcessError`].
@@ -79,6 +81,7 @@ impl ProcessError {
             stderr: String::new(),
             source: None,
             place: None,
+            during: None,
         }))
     }
 
@@ -105,6 +108,11 @@ impl ProcessError {
         let mut error = Self::saying(ProcessErrorKind::Panicked, message);
         error.0.place = place;
         error
+    }
+
+    pub(super) fn during(mut self, what: &'static str) -> Self {
+        self.0.during = Some(what);
+        self
     }
 
     pub(super) fn with_stderr(mut self, text: String) -> Self {
@@ -145,6 +153,18 @@ impl ProcessError {
             ProcessErrorKind::Died { signal, .. } => signal,
             _ => None,
         }
+    }
+
+    /// What that signal is called, such as `SIGSEGV`.
+    #[must_use]
+    pub fn signal_name(&self) -> Option<&'static str> {
+        self.signal().and_then(os::signal_name)
+    }
+
+    /// What happened, in words, without what the worker said last.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        format!("{self:#}")
     }
 
     /// The exit code with which the process ended.
@@ -203,6 +223,9 @@ impl ProcessError {
 
 impl fmt::Display for ProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(what) = self.0.during {
+            write!(f, "in {what}: ")?;
+        }
         match &self.0.kind {
             ProcessErrorKind::NotInitialized => f.write_str(
                 "call `scipar::process::init()` as the first line of `main` (in tests: `scipar::process::test_worker!()`) \
@@ -240,6 +263,9 @@ impl fmt::Display for ProcessError {
         }
         if let Some(place) = &self.0.place {
             write!(f, " (at {place})")?;
+        }
+        if f.alternate() {
+            return Ok(());
         }
         let last = self.0.stderr.trim_end();
         if let Some(line) = last.lines().rfind(|line| !line.trim().is_empty()) {

@@ -156,12 +156,9 @@ fn serve_all(socket: Arc<Descriptor>) -> Result<(), LinkError> {
 fn or_broken<T>(result: Result<T, ValueError>) -> Result<T, LinkError> {
     result.map_err(|error| match error {
         ValueError::Link(error) => error,
-        ValueError::Void | ValueError::VoidBefore | ValueError::Serde(_) | ValueError::End => {
-            LinkError::Io(std::io::Error::new(
-                std::io::ErrorKind::InvalidData,
-                format!("{error:?}"),
-            ))
-        }
+        ValueError::Void | ValueError::Serde(_) | ValueError::End => LinkError::Io(
+            std::io::Error::new(std::io::ErrorKind::InvalidData, format!("{error:?}")),
+        ),
     })
 }
 
@@ -299,7 +296,7 @@ impl Call<'_> {
                     Ok(value) => Ok(Box::new(value) as Box<dyn Any>),
                     Err(ValueError::Link(error)) => return Err(error.into()),
                     Err(ValueError::Serde(why)) => Err(why),
-                    Err(ValueError::Void | ValueError::VoidBefore | ValueError::End) => {
+                    Err(ValueError::Void | ValueError::End) => {
                         Err("it was not sent to its end".to_owned())
                     }
                 };
@@ -402,7 +399,7 @@ impl Call<'_> {
             match self.input.value::<Item<A>>(&mut Forever) {
                 Ok(item) => return Ok(Some(item)),
                 // The item before it, or this one, was not sent to its end; the sender knows, and says what is next.
-                Err(ValueError::Void | ValueError::VoidBefore) => {}
+                Err(ValueError::Void) => {}
                 Err(ValueError::End) => return Ok(None),
                 Err(ValueError::Link(error)) => return Err(error.into()),
                 Err(ValueError::Serde(why)) => {

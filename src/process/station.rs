@@ -194,7 +194,7 @@ impl Station {
             ValueError::Link(LinkError::Interrupted) => {
                 "it did not say in time that it is a worker; does its `main` begin with `scipar::process::init()`?".to_owned()
             }
-            ValueError::Link(LinkError::Gone) | ValueError::End | ValueError::Void | ValueError::VoidBefore => format!(
+            ValueError::Link(LinkError::Gone) | ValueError::End | ValueError::Void => format!(
                 "it ended before it said that it is a worker ({status}); does its `main` begin with `scipar::process::init()`?"
             ),
             ValueError::Link(LinkError::Frame(error)) => error.to_string(),

@@ -367,7 +367,7 @@ pub(super) fn find(name: &str, signature: &str) -> Result<&'static Registration,
 /// | what is written | what is defined |
 /// |---|---|
 /// | `fn f(a: A) -> R` | `f: Task<A, R>`; arguments of any number become a tuple |
-/// | `fn f(context: &C, a: A) -> R` | `f: ContextTask<C, A, R>`: the context is sent once per worker |
+/// | `fn f(context: &C, a: A) -> R` | `f: ContextTask<C, A, R>`: the context is sent once per worker; further arguments become a tuple, also for who calls it |
 /// | `fn f(part: &mut [T], a: A) -> R` | `f: PartTask<T, A, R>`: works on a part of a [`SharedMut`](crate::process::SharedMut) |
 ///
 /// Arguments, contexts and results implement serde's `Serialize` and `DeserializeOwned`; the elements of parts are
@@ -398,23 +398,23 @@ pub(super) fn find(name: &str, signature: &str) -> Result<&'static Registration,
 #[doc(hidden)]
 macro_rules! __scipar_task {
     () => {};
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($part:ident: &mut [$T:ty] $(, $arg:ident: $A:ty)? $(,)?) $(-> $R:ty)? $body:block $($rest:tt)*) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($part:ident: &mut [$T:ty] $(, $arg:ident: $A:ty)* $(,)?) $(-> $R:ty)? $body:block $($rest:tt)*) => {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
-        $vis const $name: $crate::process::PartTask<$T, $crate::__scipar_task!(@tuple $($A)?), $crate::__scipar_task!(@result $($R)?)> = {
+        $vis const $name: $crate::process::PartTask<$T, $crate::__scipar_task!(@tuple $($A)*), $crate::__scipar_task!(@result $($R)?)> = {
             #[allow(clippy::needless_pass_by_value, clippy::ptr_arg, clippy::trivially_copy_pass_by_ref)]
-            fn $name($part: &mut [$T], $crate::__scipar_task!(@pattern $($arg)?): $crate::__scipar_task!(@tuple $($A)?)) $(-> $R)? $body
+            fn $name($part: &mut [$T], $crate::__scipar_task!(@pattern $($arg)*): $crate::__scipar_task!(@tuple $($A)*)) $(-> $R)? $body
             $crate::process::PartTask::define($crate::__scipar_task!(@name $name), $name)
         };
         $crate::__scipar_task!(@register $name);
         $crate::__scipar_task!($($rest)*);
     };
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($context:ident: & $C:ty $(, $arg:ident: $A:ty)? $(,)?) $(-> $R:ty)? $body:block $($rest:tt)*) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($context:ident: & $C:ty $(, $arg:ident: $A:ty)* $(,)?) $(-> $R:ty)? $body:block $($rest:tt)*) => {
         $(#[$meta])*
         #[allow(non_upper_case_globals)]
-        $vis const $name: $crate::process::ContextTask<$C, $crate::__scipar_task!(@tuple $($A)?), $crate::__scipar_task!(@result $($R)?)> = {
+        $vis const $name: $crate::process::ContextTask<$C, $crate::__scipar_task!(@tuple $($A)*), $crate::__scipar_task!(@result $($R)?)> = {
             #[allow(clippy::needless_pass_by_value, clippy::ptr_arg, clippy::trivially_copy_pass_by_ref)]
-            fn $name($context: &$C, $crate::__scipar_task!(@pattern $($arg)?): $crate::__scipar_task!(@tuple $($A)?)) $(-> $R)? $body
+            fn $name($context: &$C, $crate::__scipar_task!(@pattern $($arg)*): $crate::__scipar_task!(@tuple $($A)*)) $(-> $R)? $body
             $crate::process::ContextTask::define($crate::__scipar_task!(@name $name), $name)
         };
         $crate::__scipar_task!(@register $name);

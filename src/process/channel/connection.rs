@@ -151,9 +151,7 @@ impl<A: Serialize, B> Connection<A, B> {
                 let error = ProcessError::saying(ProcessErrorKind::Encode, why);
                 return Err(SendError::new(message, Some(error)));
             }
-            (Err(ValueError::Void | ValueError::VoidBefore | ValueError::End), _) => {
-                LinkError::Gone
-            }
+            (Err(ValueError::Void | ValueError::End), _) => LinkError::Gone,
         };
         let error = match error {
             LinkError::Gone => None,

@@ -6,12 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::ProcessPool;
 use super::fleet::{Fleet, Initializer};
-use super::over;
 use crate::process::Stderr;
+use crate::process::ask::ask;
 use crate::process::error::ProcessError;
 use crate::process::station::Starter;
 use crate::process::task::Task;
@@ -121,21 +120,21 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// Runs a task in every worker before anything else: loads a model, opens a file, sets a seed.
+    /// Runs a task in every worker before anything else: loads a model, opens a file, sets a seed. It fails by panicking. The workers of a
+    /// new pool run it side by side.
     ///
     /// # Errors of the pool
     ///
     /// A pool whose initializer fails is not built; a worker that has to be replaced and whose initializer fails ends the run that needs it.
     #[doc(alias = "initargs")]
-    pub fn initializer<A, R, F>(mut self, task: Task<A, R, F>, arguments: A) -> Self
+    pub fn initializer<A, F>(mut self, task: Task<A, (), F>, arguments: A) -> Self
     where
         A: Serialize + Send + Sync + 'static,
-        R: DeserializeOwned + Send + 'static,
         F: 'static,
     {
         let task = task.erased();
         self.initializer = Some(Arc::new(move |station| {
-            over::initialize(station, task, &arguments)
+            ask(station, task.name(), task.signature(), &arguments)
         }));
         self
     }

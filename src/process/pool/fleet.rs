@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::fork;
 use crate::parallel::CancelToken;
+use crate::process::ask::{Asked, hear};
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::station::{GRACE, Starter, Station};
 
 /// What is done with every new worker before anything else.
-pub(super) type Initializer = Arc<dyn Fn(&mut Station) -> Result<(), ProcessError> + Send + Sync>;
+pub(super) type Initializer =
+    Arc<dyn Fn(&mut Station) -> Result<Asked, ProcessError> + Send + Sync>;
 
 /// A fixed number of places for workers.
 pub(super) struct Fleet {
@@ -71,8 +73,13 @@ impl Fleet {
         for _ in 0..workers {
             stations.push(fleet.starter.start()?);
         }
+        // All are at it before the first is waited for.
+        let mut asked = Vec::with_capacity(workers);
         for station in &mut stations {
-            fleet.greet(station)?;
+            asked.push(fleet.greet(station)?);
+        }
+        for (station, asked) in stations.iter_mut().zip(asked) {
+            initialized(station, asked)?;
         }
         *fleet.free() = stations.into_iter().map(Some).collect();
         Ok(fleet)
@@ -82,18 +89,19 @@ impl Fleet {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn greet(&self, station: &mut Station) -> Result<(), ProcessError> {
+    /// Hears that it is a worker, and has it run the initializer.
+    fn greet(&self, station: &mut Station) -> Result<Option<Asked>, ProcessError> {
         self.starts.fetch_add(1, Ordering::Relaxed);
         station.greet()?;
-        match &self.initializer {
-            Some(initialize) => initialize(station),
-            None => Ok(()),
-        }
+        let initialize = self.initializer.as_ref();
+        let asked = initialize.map(|initialize| initialize(station));
+        asked.transpose().map_err(not_initialized)
     }
 
     fn new_station(&self) -> Result<Station, ProcessError> {
         let mut station = self.starter.start()?;
-        self.greet(&mut station)?;
+        let asked = self.greet(&mut station)?;
+        initialized(&mut station, asked)?;
         Ok(station)
     }
 
@@ -178,6 +186,20 @@ impl Drop for Fleet {
         }
         free.clear();
     }
+}
+
+/// Waits for the initializer.
+fn initialized(station: &mut Station, asked: Option<Asked>) -> Result<(), ProcessError> {
+    match asked {
+        Some(asked) => hear::<()>(station, &asked)
+            .and_then(|(result, _)| result)
+            .map_err(not_initialized),
+        None => Ok(()),
+    }
+}
+
+fn not_initialized(error: ProcessError) -> ProcessError {
+    error.during("the pool's initializer")
 }
 
 /// Whether a worker has been at work a moment ago. To look whether it has ended since would cost a good part of a small call,

@@ -19,11 +19,9 @@ use crate::parallel::{
     CancelToken, Control, Input, Listener, Outcome, Outcomes, Progress, Report, RunError, Stop,
     Tree,
 };
-use crate::process::ask::{ask, hear};
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::protocol::Item;
 use crate::process::shared::{Pod, SharedMut};
-use crate::process::station::Station;
 use crate::process::task::{ContextTask, PartTask, Task};
 use crate::process::wire::{Meanwhile, Output, ValueError};
 use crate::source::Source;
@@ -633,15 +631,4 @@ impl<R> Ended<'_, R> {
             report: self.report,
         }
     }
-}
-
-/// Has a new worker run a task before anything else.
-pub(super) fn initialize<A: Serialize, R: DeserializeOwned>(
-    station: &mut Station,
-    task: Task<A, R>,
-    arguments: &A,
-) -> Result<(), ProcessError> {
-    let asked = ask(station, task.name(), task.signature(), arguments)?;
-    let (result, _) = hear::<R>(station, &asked)?;
-    result.map(drop)
 }

@@ -13,6 +13,7 @@ use super::desk::{Desk, Unit};
 use super::fleet::{Fleet, Lease};
 use crate::parallel::Control;
 use crate::process::error::{ProcessError, ProcessErrorKind};
+use crate::process::os::{self, Want};
 use crate::process::protocol::{Answer, Entry, Item, Order};
 use crate::process::station::{Station, Watch};
 use crate::process::wire::{LinkError, Meanwhile, Output, ValueError};
@@ -87,6 +88,8 @@ pub(super) struct Haul<R> {
     pub(super) units: usize,
     pub(super) busy: Duration,
     pub(super) cpu: Duration,
+    /// How long its last unit took.
+    last_wall: Option<Duration>,
 }
 
 /// A unit that a worker has been given.
@@ -100,6 +103,9 @@ struct Flight {
 
 /// Units that a worker has at once: one that it works on, and one that waits for it.
 pub(super) const IN_FLIGHT: usize = 2;
+
+/// Units that take so long are not queued at a worker that is busy: another one may be free before it.
+const LONG_UNIT: Duration = Duration::from_millis(10);
 
 /// After so many workers that died without an answer, one after the other, no further one is started.
 const FRUITLESS: usize = 3;
@@ -148,6 +154,7 @@ impl<G: Goods> Run<'_, G> {
             units: 0,
             busy: Duration::ZERO,
             cpu: Duration::ZERO,
+            last_wall: None,
         };
         let mut fruitless = 0;
         while !self.is_over() && !lock(&self.desk).is_empty() {
@@ -209,8 +216,14 @@ impl<G: Goods> Run<'_, G> {
         // A unit that did not get through, and why; what the worker has answered before is read first.
         let mut unsent: Option<(Unit, LinkError)> = None;
         loop {
+            // Where a unit takes long, the next one is kept for whoever is free first: its way is lost in it.
+            let room_for = if haul.last_wall.is_some_and(|wall| wall < LONG_UNIT) {
+                self.in_flight
+            } else {
+                1
+            };
             let wanted = self.fleet.is_wanted() && began.elapsed() > Duration::from_millis(50);
-            while unsent.is_none() && !wanted && flights.len() < self.in_flight && !self.is_over() {
+            while unsent.is_none() && !wanted && flights.len() < room_for && !self.is_over() {
                 let room = self.fleet.max_tasks.saturating_sub(station.served);
                 if room == 0 {
                     break;
@@ -219,11 +232,12 @@ impl<G: Goods> Run<'_, G> {
                 let Some(unit) = taken else { break };
                 let alone = flights.is_empty();
                 station.served += unit.grains.len();
+                let sent = Instant::now();
                 match self.send(station, unit, &mut watch) {
                     Ok((id, unit)) => flights.push_back(Flight {
                         id,
                         unit,
-                        sent: Instant::now(),
+                        sent,
                         alone,
                     }),
                     Err(failed) => unsent = Some(failed),
@@ -233,6 +247,9 @@ impl<G: Goods> Run<'_, G> {
             let Some(flight) = flights.front_mut() else {
                 break;
             };
+            if self.is_worth_help_unmeasured(station) {
+                hire();
+            }
             match self.receive(station, flight, &mut watch, haul) {
                 Ok(true) => {
                     let done = flights.pop_front().expect("it was there");
@@ -253,12 +270,39 @@ impl<G: Goods> Run<'_, G> {
             }
         }
         match unsent {
-            None => true,
+            None => self.forget_context(station, &mut watch),
             Some((unit, error)) => {
                 self.lost(station, error, Some(unit));
                 false
             }
         }
+    }
+
+    /// Whether the very first unit takes so long that others are wanted before it is known how long it takes.
+    fn is_worth_help_unmeasured(&self, station: &Station) -> bool {
+        let wanted = {
+            let desk = lock(&self.desk);
+            desk.is_measuring() && !desk.is_empty()
+        };
+        let soon = Some(Instant::now() + WORTH_HELP);
+        wanted
+            && os::wait(station.link.socket(), Want::Read, None, soon)
+                .is_ok_and(|ready| !ready.readable)
+    }
+
+    /// Has the worker let go of what this run alone has to do with. `false`: it is of no more use.
+    fn forget_context(&self, station: &mut Station, watch: &mut Watch) -> bool {
+        let Some(context) = station.context.take() else {
+            return true;
+        };
+        let link = &mut station.link;
+        let mut meanwhile = Meanwhile {
+            input: Some(&mut link.input),
+            patience: watch,
+        };
+        let order = Order::Forget { context };
+        plain(link.output.value(&order, &mut meanwhile)).is_ok()
+            && link.output.finish(&mut meanwhile).is_ok()
     }
 
     /// Nobody has begun these.
@@ -330,7 +374,7 @@ impl<G: Goods> Run<'_, G> {
                 Err(ValueError::Serde(why)) => {
                     return Ok(Some((unit.grains.start, format!("the context: {why}"))));
                 }
-                Err(ValueError::Void | ValueError::VoidBefore | ValueError::End) => {}
+                Err(ValueError::Void | ValueError::End) => {}
             }
         }
         let own = |(name, signature): (&str, &str)| (name.to_owned(), signature.to_owned());
@@ -391,14 +435,6 @@ impl<G: Goods> Run<'_, G> {
                 Ok(entry) => entry,
                 // This result was not encoded to its end; what became of it is said next.
                 Err(ValueError::Void) => continue,
-                // So it was with the last one.
-                Err(ValueError::VoidBefore) => {
-                    let last = haul.pieces.get_mut(next);
-                    if last.and_then(|piece| piece.results.pop()).is_some() {
-                        grains.start -= 1;
-                    }
-                    continue;
-                }
                 Err(ValueError::Serde(why)) => {
                     // Where the next one begins is not known: this one fails, what comes after it is run again.
                     input.finish(watch)?;
@@ -428,6 +464,7 @@ impl<G: Goods> Run<'_, G> {
                     input.finish(watch)?;
                     haul.units += 1;
                     haul.busy += wall;
+                    haul.last_wall = Some(wall);
                     haul.cpu += cpu;
                     // Any other unit waits for the one before it, which is no part of its way.
                     let way = flight
@@ -498,7 +535,9 @@ impl<G: Goods> Run<'_, G> {
         let Some(unit) = unit.filter(|_| !stopped) else {
             return; // it was ended from here, and nobody is to blame
         };
-        let blamed = if self.repeatable {
+        let blamed = if error.is_timeout() && unit.grains.len() == 1 {
+            Some(unit.grains.start) // it would take as long again
+        } else if self.repeatable {
             lock(&self.desk).died(unit)
         } else {
             // What was half done cannot be done again.
@@ -523,12 +562,14 @@ impl<G: Goods> Run<'_, G> {
     }
 }
 
+/// What it takes to hire others.
+const WORTH_HELP: Duration = Duration::from_micros(300);
+
 /// Others are worth hiring where the cut is the user's, or where what is left takes longer than to hire them.
 fn hire_if_worth(desk: &Mutex<Desk>, hire: &mut dyn FnMut()) {
-    const WORTH: Duration = Duration::from_micros(300);
     let desk = lock(desk);
     let worth = match desk.work_left() {
-        Some(left) => left > WORTH,
+        Some(left) => left > WORTH_HELP,
         None => !desk.is_measuring(),
     };
     let worth = worth && !desk.is_empty();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::input::other_length;
 use super::passing;
 use crate::process::os::Descriptor;
 
@@ -30,7 +31,14 @@ pub(in crate::process) fn decode<T: DeserializeOwned>(
     mut descriptors: VecDeque<Descriptor>,
 ) -> Result<T, String> {
     let decoding = passing::Decoding::begin(&mut descriptors);
-    let result = passing::caught(|| postcard::from_bytes(bytes));
+    let result = passing::caught(|| postcard::take_from_bytes(bytes));
     drop(decoding);
-    result.map_err(|error| passing::refusal().unwrap_or_else(|| error.to_string()))
+    match result {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => {
+            let made = bytes.len() as u64;
+            Err(other_length(made, bytes.len() - rest.len()))
+        }
+        Err(error) => Err(passing::refusal().unwrap_or_else(|| error.to_string())),
+    }
 }

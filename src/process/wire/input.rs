@@ -175,20 +175,39 @@ impl Input {
         Ok(())
     }
 
-    /// The next value of the message.
+    /// Bytes of the message that have been used.
+    fn used(&self) -> u64 {
+        self.len - (self.stop - self.start + self.beyond) as u64
+    }
+
+    /// The next value of the message, if it takes as many bytes as its sender has made of it.
+    ///
+    /// Types that leave fields out (`skip_serializing_if`) would else take what follows for these fields.
     pub(in crate::process) fn value<T: DeserializeOwned>(
         &mut self,
         patience: &mut dyn Patience,
     ) -> Result<T, ValueError> {
+        let before = self.used();
+        let value = self.decode(patience)?;
+        let taken = self.used() - before;
+        let made: u64 = self.decode(patience)?;
+        if taken != made {
+            return Err(ValueError::Serde(other_length(made, taken)));
+        }
+        Ok(value)
+    }
+
+    fn decode<T: DeserializeOwned>(
+        &mut self,
+        patience: &mut dyn Patience,
+    ) -> Result<T, ValueError> {
         let arena = Arena::default();
-        let untouched = self.start == self.stop && self.beyond == 0;
         let mut scratch = Vec::new();
         let decoding = passing::Decoding::begin(&mut self.descriptors);
         let mut deserializer = postcard::Deserializer::from_flavor(Decoder {
             input: self,
             patience,
             kept: arena.end(),
-            untouched,
             scratch: &mut scratch,
             failure: None,
         });
@@ -225,6 +244,14 @@ impl Input {
     }
 }
 
+/// What it means that a value takes more or fewer bytes than were made of it.
+pub(super) fn other_length(made: u64, taken: impl std::fmt::Display) -> String {
+    format!(
+        "{made} bytes were made of it and {taken} are taken for it: fields that are left out (`#[serde(skip_serializing_if)]`) \
+         cannot be sent, as the format does not name fields"
+    )
+}
+
 impl Pull for Input {
     fn pull(&mut self) -> Result<(), LinkError> {
         self.read(false)
@@ -236,8 +263,6 @@ struct Decoder<'a> {
     input: &'a mut Input,
     patience: &'a mut dyn Patience,
     kept: End<'a>,
-    /// Whether no byte of the value has been seen.
-    untouched: bool,
     /// Holds what lies in two segments.
     scratch: &'a mut Vec<u8>,
     failure: Option<ValueError>,
@@ -263,12 +288,8 @@ impl Decoder<'_> {
                         }
                         passing::arrived(input.descriptors.drain(..));
                         match input.kind {
-                            Kind::Void if self.untouched => Err(ValueError::VoidBefore),
                             Kind::Void => Err(ValueError::Void),
-                            Kind::More | Kind::Last => {
-                                self.untouched &= input.start == input.stop && input.beyond == 0;
-                                Ok(())
-                            }
+                            Kind::More | Kind::Last => Ok(()),
                         }
                     })
             };

@@ -56,8 +56,6 @@ impl From<io::Error> for LinkError {
 pub(super) enum ValueError {
     /// The sender could not encode it to its end; the message goes on.
     Void,
-    /// The sender could not encode the value before it to its end, although it could be decoded; the message goes on.
-    VoidBefore,
     /// It could not be encoded or decoded, and why. When encoding, the message goes on without it.
     Serde(String),
     /// The message is at its end.

@@ -23,6 +23,8 @@ pub(in crate::process) struct Output {
     descriptors: Vec<Arc<Descriptor>>,
     /// Some of the message has been sent, and not all.
     midway: bool,
+    /// Bytes of values in segments that have gone.
+    gone: u64,
     /// That will not change: what follows would be taken for its rest.
     broken: bool,
 }
@@ -53,6 +55,7 @@ impl Output {
             len: HEADER,
             descriptors: Vec::new(),
             midway: false,
+            gone: 0,
             broken: false,
         }
     }
@@ -81,7 +84,13 @@ impl Output {
                 failure: None,
             },
         };
-        let result = passing::caught(|| value.serialize(&mut serializer));
+        let before = serializer.output.made();
+        let result = passing::caught(|| {
+            value.serialize(&mut serializer)?;
+            // The receiver takes the value only if it takes as many bytes.
+            let made = serializer.output.made() - before;
+            made.serialize(&mut serializer)
+        });
         let Encoder {
             start,
             begun,
@@ -150,6 +159,7 @@ impl Output {
             result = self.write(kind, &mut buffer[..self.len], &descriptors, meanwhile);
         }
         self.buffer = buffer;
+        self.gone += (self.len - HEADER) as u64;
         self.len = HEADER;
         match result {
             Ok(()) => self.midway = kind != Kind::Last,
@@ -211,6 +221,11 @@ struct Encoder<'a, 'm> {
 }
 
 impl Encoder<'_, '_> {
+    /// Bytes so far, of this value and of others.
+    fn made(&self) -> u64 {
+        self.output.gone + (self.output.len - HEADER) as u64
+    }
+
     /// Adds bytes that need more than the room that is left.
     #[cold]
     fn extend_on(&mut self, mut bytes: &[u8]) -> postcard::Result<()> {

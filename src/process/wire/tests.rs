@@ -601,10 +601,8 @@ fn a_value_can_be_void_when_it_has_been_decoded() {
             finish(&mut a.output);
         });
         b.input.begin(&mut Forever).expect("a message");
-        let value: Blob = b.input.value(&mut Forever).expect("all of its bytes");
-        assert_eq!(value.0.len(), SEGMENT - 3);
-        let void = b.input.value::<String>(&mut Forever);
-        assert!(matches!(void, Err(ValueError::VoidBefore)), "{void:?}");
+        let void = b.input.value::<Blob>(&mut Forever);
+        assert!(matches!(void, Err(ValueError::Void)), "{:?}", void.err());
         let next: String = b.input.value(&mut Forever).expect("the next");
         assert_eq!(next, "next");
         b.input.finish(&mut Forever).expect("its end");
@@ -942,4 +940,31 @@ fn what_was_read_ahead_is_in_order() {
             b.input.finish(&mut Forever).expect("its end");
         }
     });
+}
+
+/// Fields that are left out when encoding are not named, so what follows would be taken for them.
+#[test]
+fn fields_that_are_left_out_are_noticed() {
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Sparse {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        a: Option<i32>,
+        b: i32,
+        c: i32,
+    }
+    let sparse = |a| Sparse { a, b: 0, c: 7 };
+    let (mut a, mut b) = pair();
+    put(&mut a.output, &sparse(Some(1))).expect("nothing is left out");
+    put(&mut a.output, &sparse(None)).expect("the sender does not notice");
+    put(&mut a.output, &(1, 2, 3)).expect("the next");
+    finish(&mut a.output);
+    b.input.begin(&mut Forever).expect("a message");
+    let whole: Sparse = b.input.value(&mut Forever).expect("whole");
+    assert_eq!(whole, sparse(Some(1)));
+    match b.input.value::<Sparse>(&mut Forever) {
+        Err(ValueError::Serde(why)) => assert!(why.contains("skip_serializing_if"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let (bytes, _) = super::alone::encode(&sparse(None), Vec::new()).expect("bytes");
+    assert!(super::alone::decode::<Sparse>(&bytes, Default::default()).is_err());
 }
