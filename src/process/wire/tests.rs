@@ -540,9 +540,9 @@ fn each_damage_has_its_name() {
 #[test]
 fn the_limit_is_that_of_the_whole_message() {
     let (mut link, socket) = half();
-    link.input.set_limit(10);
+    link.input.set_limit(11);
     let mut sent = Vec::new();
-    for (kind, len) in [(Kind::More, 6), (Kind::More, 0), (Kind::Last, 5)] {
+    for (kind, len) in [(Kind::More, 6), (Kind::More, 0), (Kind::Last, 6)] {
         sent.extend(header(kind, len, 0));
         sent.extend(vec![1; len]);
     }
@@ -552,13 +552,14 @@ fn the_limit_is_that_of_the_whole_message() {
     assert!(
         matches!(
             result,
-            Err(ValueError::Link(LinkError::Frame(FrameError::Limit(10))))
+            Err(ValueError::Link(LinkError::Frame(FrameError::Limit(11))))
         ),
         "{result:?}"
     );
     // The next message has the limit to itself.
-    let mut next = header(Kind::Last, 10, 0).to_vec();
+    let mut next = header(Kind::Last, 11, 0).to_vec();
     next.extend([7; 10]);
+    next.push(10); // the value's length
     write(&socket, &next, usize::MAX);
     link.input.begin(&mut Forever).expect("the next message");
     let value: [u8; 10] = link.input.value(&mut Forever).expect("its value");
