@@ -66,7 +66,11 @@ fn sums_are_the_exact_one_to_the_last_bit() {
         let exact = exact_sum(n).unwrap() as f64;
         assert_eq!(sum(n), exact, "n = {n}");
         // The page names the two that are not.
-        let expected = if n == 19 || n == 25 { exact.next_up() } else { exact };
+        let expected = if n == 19 || n == 25 {
+            exact.next_up()
+        } else {
+            exact
+        };
         assert_eq!(par_sum(&pool, n), expected, "n = {n}");
     }
 }

@@ -56,7 +56,11 @@ pub(super) fn nonnegative<const P: usize>(rows: &[([f64; P], f64)]) -> Option<So
 }
 
 /// Solves for the unknowns whose bits are set in `free`, the others being zero; none where they are not determined.
-fn solve<const P: usize>(matrix: &[[f64; P]; P], right: &[f64; P], free: usize) -> Option<[f64; P]> {
+fn solve<const P: usize>(
+    matrix: &[[f64; P]; P],
+    right: &[f64; P],
+    free: usize,
+) -> Option<[f64; P]> {
     let is_free = |i: usize| free >> i & 1 == 1;
     // Columns differ by powers of the number of workers: scaled to a diagonal of ones they can be compared with rounding.
     let mut scale = [0.0; P];
@@ -82,12 +86,13 @@ fn solve<const P: usize>(matrix: &[[f64; P]; P], right: &[f64; P], free: usize) 
         if a[k][k] < 1e-12 {
             return None;
         }
+        let (pivot, pivot_right) = (a[k], b[k]);
         for i in k + 1..P {
-            let factor = a[i][k] / a[k][k];
-            for j in k..P {
-                a[i][j] -= factor * a[k][j];
+            let factor = a[i][k] / pivot[k];
+            for (entry, above) in a[i].iter_mut().zip(pivot) {
+                *entry -= factor * above;
             }
-            b[i] -= factor * b[k];
+            b[i] -= factor * pivot_right;
         }
     }
     let mut x = [0.0; P];
@@ -114,7 +119,9 @@ pub(super) fn student_t(freedom: usize) -> f64 {
         (x.powi(3) + x) / 4.0,
         (5.0 * x.powi(5) + 16.0 * x.powi(3) + 3.0 * x) / 96.0,
         (3.0 * x.powi(7) + 19.0 * x.powi(5) + 17.0 * x.powi(3) - 15.0 * x) / 384.0,
-        (79.0 * x.powi(9) + 776.0 * x.powi(7) + 1482.0 * x.powi(5) - 1920.0 * x.powi(3) - 945.0 * x)
+        (79.0 * x.powi(9) + 776.0 * x.powi(7) + 1482.0 * x.powi(5)
+            - 1920.0 * x.powi(3)
+            - 945.0 * x)
             / 92160.0,
     ];
     series.iter().rev().fold(0.0, |sum, term| (sum + term) / n) + x
@@ -128,7 +135,7 @@ mod tests {
     fn the_free_optimum_is_found_where_it_is_allowed() {
         // 2 + 3x + 0.5x² at five places.
         let rows: Vec<_> = (0..5)
-            .map(|x| f64::from(x))
+            .map(f64::from)
             .map(|x| ([1.0, x, x * x], 2.0 + 3.0 * x + 0.5 * x * x))
             .collect();
         let solution = nonnegative(&rows).unwrap();
@@ -170,7 +177,11 @@ mod tests {
             (120, 1.980),
             (1_000_000, 1.960),
         ] {
-            assert!((student_t(freedom) - t).abs() < 6e-4, "{freedom}: {}", student_t(freedom));
+            assert!(
+                (student_t(freedom) - t).abs() < 6e-4,
+                "{freedom}: {}",
+                student_t(freedom)
+            );
         }
     }
 }

@@ -29,7 +29,7 @@
 //! let study = strong_scaling(&[1, 2, 4], 3, |pool| pool.par_map_chunked(0..16, 1, |_| spin(20)))?;
 //! println!("{study}");
 //! match study.fit_usl() {
-//!     Ok(fit) => println!("{fit}\n64 workers: {}", fit.forecast(64)),
+//!     Ok(fit) => println!("{fit}\n{}", fit.forecast(64)),
 //!     Err(why) => println!("no forecast: {why}"),
 //! }
 //! # Ok::<(), scipar::measure::MeasureError>(())
@@ -50,6 +50,4 @@ pub use overhead::Overhead;
 pub use overhead::ProcessOverhead;
 pub use samples::{Samples, Spread, repeat, repeat_for};
 pub use scaling::{Scaling, ScalingKind, ScalingRow, strong_scaling, weak_scaling};
-pub use usl::{
-    Estimate, Forecast, GustafsonFit, Usl, UslFit, amdahl_speed_up, gustafson_speed_up,
-};
+pub use usl::{Estimate, Forecast, GustafsonFit, Usl, UslFit, amdahl_speed_up, gustafson_speed_up};

@@ -219,7 +219,12 @@ fn median_of(sorted: &[f64]) -> f64 {
 impl fmt::Display for Samples {
     /// As times.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "median {}, mean {}", Time(self.median()), Time(self.mean()))?;
+        write!(
+            f,
+            "median {}, mean {}",
+            Time(self.median()),
+            Time(self.mean())
+        )?;
         if let Some(sd) = self.sd() {
             write!(f, " +- {}", Time(sd))?;
         }

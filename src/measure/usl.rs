@@ -375,7 +375,11 @@ impl UslFit {
         let interval = half(n).zip(half(1.0)).map(|((y, half), (one, half_one))| {
             // b and c are not negative, so N/X is never less than what it may be for one worker.
             let least = (y - half).max(one - half_one);
-            let most = if least > 0.0 { n / least } else { f64::INFINITY };
+            let most = if least > 0.0 {
+                n / least
+            } else {
+                f64::INFINITY
+            };
             (n / (y + half), most)
         });
         Forecast {
@@ -409,7 +413,10 @@ impl fmt::Display for UslFit {
             )?;
         }
         if self.degrees_of_freedom() == 0 {
-            write!(f, "\n  as many parameters as measurements: no error can be stated")?;
+            write!(
+                f,
+                "\n  as many parameters as measurements: no error can be stated"
+            )?;
         }
         Ok(())
     }

@@ -25,7 +25,10 @@ fn statistics_are_those_worked_out_by_hand() {
 #[test]
 fn one_sample_has_no_spread() {
     let s = samples(&[0.25]);
-    assert_eq!((s.median(), s.mean(), s.sd(), s.mad()), (0.25, 0.25, None, 0.0));
+    assert_eq!(
+        (s.median(), s.mean(), s.sd(), s.mad()),
+        (0.25, 0.25, None, 0.0)
+    );
     assert_eq!(s.quantile(0.3), 0.25);
     assert_eq!(
         s.to_string(),

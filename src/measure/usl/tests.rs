@@ -65,9 +65,20 @@ fn the_law_is_what_is_worked_out_by_hand() {
     assert!(law.speed_up(peak) > law.speed_up(peak + 0.1));
     assert!(close(law.limit().unwrap(), law.speed_up(peak), 1e-15));
     // Without coherency it is Amdahl's; with nothing, a straight line.
-    assert!(close(Usl::amdahl(0.1).speed_up(10.0), amdahl_speed_up(0.1, 10.0), 1e-15));
-    assert!(close(amdahl_speed_up(0.1, 10.0), 1.0 / (0.1 + 0.9 / 10.0), 1e-15));
-    assert_eq!((Usl::amdahl(0.0).peak(), Usl::amdahl(0.0).limit()), (None, None));
+    assert!(close(
+        Usl::amdahl(0.1).speed_up(10.0),
+        amdahl_speed_up(0.1, 10.0),
+        1e-15
+    ));
+    assert!(close(
+        amdahl_speed_up(0.1, 10.0),
+        1.0 / (0.1 + 0.9 / 10.0),
+        1e-15
+    ));
+    assert_eq!(
+        (Usl::amdahl(0.0).peak(), Usl::amdahl(0.0).limit()),
+        (None, None)
+    );
     assert_eq!(Usl::amdahl(0.0).speed_up(7.0), 7.0);
     // More serial than work: no number of workers is better than one.
     assert_eq!(Usl::new(1.0, 1.5, 0.1).peak(), Some(1.0));
@@ -81,7 +92,11 @@ fn parameters_lie_within_their_errors() {
         let points = measured(law, &[1, 2, 4, 8, 16], 6, 0.03, seed * 7919 + 3);
         let fit = Usl::fit(&points).unwrap();
         assert_eq!(fit.degrees_of_freedom(), 27);
-        let estimates = [(fit.lambda(), 1.0), (fit.sigma(), 0.05), (fit.kappa(), 0.001)];
+        let estimates = [
+            (fit.lambda(), 1.0),
+            (fit.sigma(), 0.05),
+            (fit.kappa(), 0.001),
+        ];
         for (inside, (estimate, truth)) in inside.iter_mut().zip(estimates) {
             let error = estimate.standard_error.unwrap();
             *inside += usize::from((estimate.value - truth).abs() < 2.05 * error);
@@ -129,7 +144,10 @@ fn what_is_no_throughput_is_refused() {
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let points = [(1, 1.0), (2, bad), (3, 1.0), (4, 1.0)];
         let error = Usl::fit(&points).unwrap_err();
-        assert!(matches!(error, MeasureError::BadThroughput { workers: 2, .. }));
+        assert!(matches!(
+            error,
+            MeasureError::BadThroughput { workers: 2, .. }
+        ));
     }
     let error = Usl::fit(&[(0, 1.0)]).unwrap_err();
     assert!(matches!(error, MeasureError::ZeroWorkers { .. }), "{error}");
@@ -144,8 +162,14 @@ fn a_fit_without_a_check_says_so() {
     assert_eq!(once.sigma().standard_error, None);
     assert_eq!(once.forecast(64).interval, None);
     let text = once.to_string();
-    assert!(text.contains("as many parameters as worker counts (3)"), "{text}");
-    assert!(text.contains("as many parameters as measurements"), "{text}");
+    assert!(
+        text.contains("as many parameters as worker counts (3)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("as many parameters as measurements"),
+        "{text}"
+    );
     // Repetitions give the scatter, and no check of the law.
     let often = Usl::fit(&measured(law, &[1, 2, 4], 5, 0.01, 1)).unwrap();
     assert!(often.is_saturated() && often.forecast(64).interval.is_some());
@@ -171,12 +195,17 @@ fn a_forecast_further_away_is_less_sure() {
     assert!(widths[0] < widths[1] && widths[1] < widths[2], "{widths:?}");
     assert_eq!(fit.largest_count(), 8);
     let text = fit.forecast(64).to_string();
-    assert!(text.starts_with("64 workers: ") && text.contains("(95 %: "), "{text}");
+    assert!(
+        text.starts_with("64 workers: ") && text.contains("(95 %: "),
+        "{text}"
+    );
 }
 
 #[test]
 fn gustafsons_share_is_found_and_stays_a_share() {
-    let points: Vec<_> = [1, 2, 4, 8].map(|n| (n, gustafson_speed_up(0.2, n as f64))).into();
+    let points: Vec<_> = [1, 2, 4, 8]
+        .map(|n| (n, gustafson_speed_up(0.2, n as f64)))
+        .into();
     let fit = GustafsonFit::new(&points).unwrap();
     assert!(close(fit.serial.value, 0.2, 1e-12));
     assert!(fit.serial.standard_error.unwrap() < 1e-12);
