@@ -21,8 +21,11 @@ fn a_repetition_of_a_sleep_takes_as_long() {
 #[test]
 fn a_sleeping_load_scales_on_any_machine() {
     // Sleeping takes no processor, so that this holds on one core as well, and while others use it.
-    let nap = |_| std::thread::sleep(Duration::from_millis(20));
-    let strong = strong_scaling(&[1, 2, 4], 3, |pool| pool.par_map_chunked(0..4, 1, nap)).unwrap();
+    let nap = |_: usize| std::thread::sleep(Duration::from_millis(20));
+    let strong = strong_scaling(&[1, 2, 4], 3, |pool| {
+        pool.par_map_chunked(0..4_usize, 1, nap)
+    })
+    .unwrap();
     let speed_ups: Vec<f64> = strong.rows().iter().map(|row| row.speed_up.mean).collect();
     assert_eq!(speed_ups[0], 1.0);
     assert!(speed_ups[1] > 1.3 && speed_ups[2] > 1.6, "{strong}");
