@@ -7,6 +7,7 @@
 //! The counts take turns, 1 2 4, 1 2 4, so that what else the machine does hits all alike; speed-ups are of one turn. Every answer is
 //! compared with that of a serial run. How to read the tables: the page `scaling` of the crate's documentation.
 
+#[allow(dead_code)] // The half that reads is for other examples.
 #[path = "common/files.rs"]
 mod files;
 #[path = "scaling/loads.rs"]
@@ -18,7 +19,6 @@ mod terminal;
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -129,7 +129,7 @@ impl CashValue {
         let assumptions = Assumptions::read_dir(data)?;
         let expected = scipar::kernels::cash_value::project_serial(&portfolios[0], &assumptions)?
             .totals()
-            .net_cf;
+            .net_cashflow;
         Ok(Self {
             assumptions,
             portfolios,
@@ -159,12 +159,12 @@ impl Load for CashValue {
             .map_err(|error| error.to_string())?;
         let (found, expected) = (projection.totals(), self.expected * shares as f64);
         // Net figures are small differences, so the bound is one of the premiums'.
-        if (found.net_cf - expected).abs() <= 1e-9 * found.premiums.abs() {
+        if (found.net_cashflow - expected).abs() <= 1e-9 * found.premiums.abs() {
             Ok(())
         } else {
             Err(format!(
                 "a net cash flow of {}, not {expected}",
-                found.net_cf
+                found.net_cashflow
             ))
         }
     }

@@ -146,8 +146,10 @@ impl fmt::Display for Usl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "X(N) = {:.4} N / (1 + {:.3e} (N-1) + {:.3e} N(N-1))",
-            self.lambda, self.sigma, self.kappa
+            "X(N) = {} N / (1 + {} (N-1) + {} N(N-1))",
+            Number(self.lambda),
+            Number(self.sigma),
+            Number(self.kappa)
         )
     }
 }
@@ -164,9 +166,23 @@ pub struct Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = Number(self.value);
         match self.standard_error {
-            Some(error) => write!(f, "{:.3e} (standard error {error:.1e})", self.value),
-            None => write!(f, "{:.3e} (standard error unknown)", self.value),
+            Some(error) => write!(f, "{value} (standard error {})", Number(error)),
+            None => write!(f, "{value} (standard error unknown)"),
+        }
+    }
+}
+
+/// Four digits behind the point, where that shows enough of the number.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.abs() {
+            0.0 => f.write_str("0"),
+            size if (1e-3..1e5).contains(&size) => write!(f, "{:.4}", self.0),
+            _ => write!(f, "{:.2e}", self.0),
         }
     }
 }

@@ -214,3 +214,17 @@ fn gustafsons_share_is_found_and_stays_a_share() {
     let hopeless = [(1, 1.0), (2, 0.5), (4, 0.2)];
     assert_eq!(GustafsonFit::new(&hopeless).unwrap().serial.value, 1.0);
 }
+
+#[test]
+fn numbers_are_written_with_the_digits_that_matter() {
+    let law = Usl::new(1.0, 0.05, 0.00031);
+    assert_eq!(
+        law.to_string(),
+        "X(N) = 1.0000 N / (1 + 0.0500 (N-1) + 3.10e-4 N(N-1))"
+    );
+    let estimate = Estimate {
+        value: 0.0,
+        standard_error: Some(0.0123),
+    };
+    assert_eq!(estimate.to_string(), "0 (standard error 0.0123)");
+}
