@@ -36,10 +36,11 @@ fn rows(stdout: &str) -> Vec<(usize, Vec<&str>)> {
     for line in stdout.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
         // Workers, a time with a unit, and one or more spreads.
-        if fields.len() > 4 && (fields[2].ends_with('s') || fields[2] == "s") {
-            if let Ok(workers) = fields[0].parse() {
-                rows.push((workers, fields[1..].to_vec()));
-            }
+        if fields.len() > 4
+            && fields[2].ends_with('s')
+            && let Ok(workers) = fields[0].parse()
+        {
+            rows.push((workers, fields[1..].to_vec()));
         }
     }
     rows

@@ -91,15 +91,17 @@ fn panel(
     for (index, (name, scaling, fit)) in lines.iter().enumerate() {
         let color = COLORS[index % COLORS.len()];
         let thick = color.stroke_width(3);
+        // A little aside for each kernel, so that bars do not hide each other.
+        let aside = move |workers: usize| workers as f64 * (1.0 + 0.05 * index as f64);
         // A mean and one standard deviation on either side.
         let bars = scaling.rows().iter().map(|row| {
-            let (x, sd) = (row.workers as f64, row.speed_up.sd.unwrap_or(0.0));
+            let (x, sd) = (aside(row.workers), row.speed_up.sd.unwrap_or(0.0));
             let (low, high) = (row.speed_up.mean - sd, row.speed_up.mean + sd);
             PathElement::new([(x, within(low)), (x, within(high))], thick)
         });
         chart.draw_series(bars)?;
         let dots = scaling.rows().iter().map(|row| {
-            let at = (row.workers as f64, within(row.speed_up.mean));
+            let at = (aside(row.workers), within(row.speed_up.mean));
             Circle::new(at, 5, color.filled())
         });
         chart
@@ -107,23 +109,28 @@ fn panel(
             .label(format!("{name}, measured"))
             .legend(move |(x, y)| Circle::new((x + 9, y), 5, color.filled()));
         let Some(fit) = fit else { continue };
-        let steps = 96;
-        let curve = (0..=steps).map(|step| {
-            let x = right.powf(f64::from(step) / f64::from(steps));
-            (x, within(fit.law().throughput(x)))
-        });
+        // Solid as far as it was measured, dashed beyond; no further down than the drawing goes.
+        let curve = |from: f64, to: f64| {
+            let steps = 96;
+            let law = fit.law();
+            (0..=steps)
+                .map(move |step| from * (to / from).powf(f64::from(step) / f64::from(steps)))
+                .map(move |x| (x, law.throughput(x)))
+                .filter(move |(_, y)| (bottom..top).contains(y))
+        };
         let thin = color.stroke_width(2);
+        let last = fit.largest_count() as f64;
         chart
-            .draw_series(LineSeries::new(curve, thin))?
+            .draw_series(LineSeries::new(curve(1.0, last), thin))?
             .label(format!("{name}, law"))
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], thin));
+        chart.draw_series(DashedLineSeries::new(curve(last, right), 6, 4, thin))?;
         let pale = color.mix(0.35).stroke_width(8);
         let mut has_interval = false;
         for workers in FORECASTS.into_iter().filter(|n| *n > fit.largest_count()) {
             let forecast = fit.forecast(workers);
             if let Some((low, high)) = forecast.interval {
-                // A little aside for each kernel, so that intervals do not hide each other.
-                let x = workers as f64 * (1.0 + 0.06 * index as f64);
+                let x = aside(workers);
                 let ends = [(x, within(low)), (x, within(high))];
                 chart.draw_series([PathElement::new(ends, pale)])?;
                 has_interval = true;
