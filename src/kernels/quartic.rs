@@ -2,8 +2,8 @@
 //!
 //! For 0 ≤ i < j < l < m < n, a notebook on parallel Python ran `out = ((i + 4) ** 0.5) ** 2`. The body runs C(n, 4) times, about n⁴/24,
 //! and every run overwrites `out`, so the answer is that of the last one: i + 4 = n, and (√n)² rounded.
-//! An optimiser sees that too: compiled, the loop as written runs O(n²) times, or not at all. A load for measurements must
-//! resist that. So there are
+//! An optimiser sees that too: compiled by LLVM, the loop as written takes O(n²), as the two inner loops are removed. A load for
+//! measurements must resist that. So there are
 //!
 //! | | what it gives | how often a body is executed |
 //! |---|---|---|

@@ -201,7 +201,7 @@ impl fmt::Display for Number {
 /// All this says what the *scatter* of the measurements leaves open *if the law holds*. It does not know of what comes after the last measured
 /// count: a second socket, shared cache and memory bandwidth, clock rates that fall, two threads on one core. Take a forecast to more
 /// than a few times the largest measured count as a question to the machine, not as its answer.
-/// With [as many parameters as worker counts](Self::is_saturated), the curve passes through the means whatever the truth is.
+/// With [as many parameters as worker counts](Self::is_saturated), a curve is found whatever the truth is.
 ///
 /// # Examples
 ///
@@ -424,7 +424,7 @@ impl fmt::Display for UslFit {
         if self.is_saturated() {
             write!(
                 f,
-                "\n  as many parameters as worker counts ({}): the curve passes through the data whatever the law, and nothing checks it",
+                "\n  as many parameters as worker counts ({}): nothing in the data can contradict the law",
                 self.counts.len()
             )?;
         }
