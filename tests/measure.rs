@@ -75,11 +75,16 @@ fn a_published_table_can_be_read_as_a_study() {
 fn overheads_of_threads_are_measured() {
     for workers in [1, 2] {
         let overhead = Overhead::measure(&Pool::new(workers), 3).unwrap();
-        for samples in [&overhead.task, &overhead.map, &overhead.pool] {
+        for samples in [
+            &overhead.task,
+            &overhead.task_after_pause,
+            &overhead.map,
+            &overhead.pool,
+        ] {
             assert_eq!(samples.len(), 3);
             assert!(samples.min() > 0.0 && samples.max() < 1.0, "{overhead}");
         }
-        assert_eq!(overhead.to_string().lines().count(), 3);
+        assert_eq!(overhead.to_string().lines().count(), 4);
     }
 }
 

@@ -24,7 +24,7 @@ use super::samples::{Samples, repeat};
 ///     || here.send(()).expect("the echo is there"),
 ///     || here.recv().expect("the echo answers"),
 /// );
-/// println!("{latency}"); // median 2.913 us, mean ...
+/// println!("{latency}"); // median 4.497 us, mean ...
 /// drop(here); // the echo ends
 /// echo.join().unwrap();
 /// ```
@@ -64,7 +64,7 @@ pub fn latency(n: usize, mut send: impl FnMut(), mut receive: impl FnMut()) -> S
 ///     || here.send(data.clone()).expect("the receiver is there"),
 ///     || here.recv().expect("the receiver confirms"),
 /// );
-/// println!("{bandwidth}"); // median 9021.3 MB/s, 100000 bytes in: median 11.085 us, ...
+/// println!("{bandwidth}"); // median 9052.2 MB/s, 100000 bytes in: median 11.047 us, ...
 /// assert!(bandwidth.megabytes_per_second() > 0.0);
 /// # drop(here);
 /// # sink.join().unwrap();

@@ -1,16 +1,21 @@
 //! What the machinery costs where there is nothing to do.
 
 use std::fmt;
-use std::time::Duration;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use super::error::MeasureError;
 use super::samples::{Samples, repeat, repeat_for};
+use crate::chunking::Chunking;
 use crate::pool::Pool;
 #[cfg(feature = "process")]
 use crate::process::{Process, ProcessError, ProcessPool, task};
 
 /// Calls that are over soon are timed in batches of about this length.
 const BATCH: Duration = Duration::from_micros(500);
+
+/// After which threads without work sleep.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What threads cost, in seconds, where there is nothing to do.
 ///
@@ -30,8 +35,10 @@ const BATCH: Duration = Duration::from_micros(500);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Overhead {
-    /// [`Pool::spawn`] of an empty task and the join of its handle, one task at a time: the way to a thread that sleeps and back.
+    /// [`Pool::spawn`] of an empty task and the join of its handle, one task after the other: the threads have no time to fall asleep.
     pub task: Samples,
+    /// The same after a pause of a millisecond, when they sleep: waking a thread, and on many machines an idle core, is most of it.
+    pub task_after_pause: Samples,
     /// A map with [`Chunking::auto`](crate::Chunking::auto) over an empty function, one item for each worker: no helper is woken for it.
     pub map: Samples,
     /// The start of a pool with as many workers, and its end.
@@ -39,7 +46,7 @@ pub struct Overhead {
 }
 
 impl Overhead {
-    /// Measures on this pool, `n` times each; what takes less than a millisecond, in `n` batches of half of one.
+    /// Measures on this pool, `n` times each; tasks without a pause and maps, in `n` batches of half a millisecond.
     ///
     /// # Errors
     ///
@@ -58,8 +65,9 @@ impl Overhead {
         drop(another()?);
         Ok(Self {
             task: repeat_for(n, BATCH, || pool.spawn(|| ()).join()),
+            task_after_pause: after_pauses(n, || pool.spawn(|| ()).join()),
             map: repeat_for(n, BATCH, || {
-                pool.par_map_chunked(0..workers, crate::chunking::Chunking::auto(), |i| i)
+                pool.par_map_chunked(0..workers, Chunking::auto(), |i| i)
             }),
             // With its end in the time, as the result would be dropped outside of it.
             pool: repeat(n, || another().map(drop).is_ok()),
@@ -67,9 +75,23 @@ impl Overhead {
     }
 }
 
+/// Times `f` once after each of `n` pauses.
+fn after_pauses<R>(n: usize, mut f: impl FnMut() -> R) -> Samples {
+    let once = |_| {
+        std::thread::sleep(PAUSE);
+        let start = Instant::now();
+        let result = black_box(f());
+        let took = start.elapsed();
+        drop(result);
+        took.as_secs_f64()
+    };
+    Samples::sorted_from((0..n).map(once).collect())
+}
+
 impl fmt::Display for Overhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "task, spawn and join   {}", self.task)?;
+        writeln!(f, "task after a pause     {}", self.task_after_pause)?;
         writeln!(f, "map of empty items     {}", self.map)?;
         write!(f, "pool, start and end    {}", self.pool)
     }
