@@ -35,7 +35,7 @@ use terminal::whole;
 #[derive(Debug, Parser)]
 #[command(after_help = AFTER_HELP)]
 struct Args {
-    /// Worker counts, with 1 among them, as 1,2,4 [default: 1 to the number of processors]
+    /// Worker counts, with 1 among them, as 1,2,4 [default: 1,2,3,4,6,8,12 ... up to the number of processors]
     #[arg(long, value_name = "LIST", value_delimiter = ',', allow_negative_numbers = true,
           value_parser = whole(1..=1024))]
     workers: Vec<u32>,
@@ -106,7 +106,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     };
     let processors = Workers::all().count();
     let counts: Vec<usize> = match args.workers.is_empty() {
-        true => (1..=processors).collect(),
+        true => default_counts(processors),
         false => args.workers.iter().map(|n| *n as usize).collect(),
     };
     if !counts.contains(&1) {
@@ -127,7 +127,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let most = counts.iter().copied().max().unwrap_or(1);
     let mut studies = Vec::new();
     for kernel in kernels {
-        let load = kernel.load(most, args.quick)?;
+        let load = kernel.load(&counts, args.quick)?;
         let study = study(kernel, load.as_ref(), &counts, repetitions)?;
         terminal::print(&report(&study, load.as_ref())?)?;
         studies.push(study);
@@ -146,6 +146,16 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// Powers of two and what lies halfway between them, and the number of processors: few enough for a machine with many.
+fn default_counts(processors: usize) -> Vec<usize> {
+    let powers = (0..usize::BITS - 1).map(|power| 1 << power);
+    powers
+        .flat_map(|power: usize| [power, power + power / 2])
+        .take_while(|count| *count < processors)
+        .chain([processors])
+        .collect()
 }
 
 /// Strong and weak scaling of a load; fails where an answer is not that of the serial run.

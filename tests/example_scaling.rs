@@ -187,6 +187,7 @@ fn help_names_every_option_and_defines_its_words() {
         "quartic",
         "cash-value",
         "T(1)/T(N)",
+        "[default: 1,2,3,4,6",
         "universal scalability law",
     ] {
         assert!(help.contains(text), "{text}: {help}");

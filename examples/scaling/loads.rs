@@ -1,5 +1,7 @@
 //! The work of the studies. A further kernel is a variant of [`Kernel`] and a [`Load`].
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
 use std::fmt;
 use std::fs;
@@ -23,11 +25,15 @@ pub(crate) enum Kernel {
 impl Kernel {
     pub(crate) const ALL: [Kernel; 2] = [Kernel::Quartic, Kernel::CashValue];
 
-    /// Prepares the work for up to `most` shares.
-    pub(crate) fn load(self, most: usize, quick: bool) -> Result<Box<dyn Load>, Box<dyn Error>> {
+    /// Prepares the work of a strong study, and as many shares as each of the counts says.
+    pub(crate) fn load(
+        self,
+        counts: &[usize],
+        quick: bool,
+    ) -> Result<Box<dyn Load>, Box<dyn Error>> {
         Ok(match self {
             Kernel::Quartic => Box::new(Quartic::new(quick)),
-            Kernel::CashValue => Box::new(CashValue::new(most, quick)?),
+            Kernel::CashValue => Box::new(CashValue::new(counts, quick)?),
         })
     }
 }
@@ -101,15 +107,15 @@ impl Load for Quartic {
 /// The shipped portfolio, as often as there are shares.
 struct CashValue {
     assumptions: Assumptions,
-    /// By shares less one.
-    portfolios: Vec<Portfolio>,
+    /// By shares; one share and those of the strong study are always there.
+    portfolios: BTreeMap<usize, Portfolio>,
     strong: usize,
     /// The present value of one share's net cash flow, from a serial run.
     expected: f64,
 }
 
 impl CashValue {
-    fn new(most: usize, quick: bool) -> Result<Self, Box<dyn Error>> {
+    fn new(counts: &[usize], quick: bool) -> Result<Self, Box<dyn Error>> {
         let data = shipped_data();
         let (points, strong) = match quick {
             true => ("model_points_mixed200.csv", 2),
@@ -123,11 +129,14 @@ impl CashValue {
             let text = format!("{header}\n{}", lines.repeat(n));
             Portfolio::from_csv_reader(text.as_bytes(), points)
         };
-        let portfolios: Vec<Portfolio> = (1..=most.max(strong))
-            .map(copies)
-            .collect::<Result<_, _>>()?;
+        let mut portfolios = BTreeMap::new();
+        for &shares in counts.iter().chain(&[1, strong]) {
+            if let Entry::Vacant(place) = portfolios.entry(shares) {
+                place.insert(copies(shares)?);
+            }
+        }
         let assumptions = Assumptions::read_dir(data)?;
-        let expected = scipar::kernels::cash_value::project_serial(&portfolios[0], &assumptions)?
+        let expected = scipar::kernels::cash_value::project_serial(&portfolios[&1], &assumptions)?
             .totals()
             .net_cashflow;
         Ok(Self {
@@ -145,7 +154,7 @@ impl Load for CashValue {
     }
 
     fn describe(&self, shares: Option<usize>) -> String {
-        let points = |shares: usize| self.portfolios[shares - 1].len();
+        let points = |shares: usize| self.portfolios[&shares].len();
         match shares {
             Some(shares) => format!("{} policies, in blocks of 256", points(shares)),
             None => format!("{} policies for each worker, in blocks of 256", points(1)),
@@ -153,7 +162,7 @@ impl Load for CashValue {
     }
 
     fn run(&self, pool: &Pool, shares: usize) -> Result<(), String> {
-        let projection = Projector::new(&self.portfolios[shares - 1], &self.assumptions)
+        let projection = Projector::new(&self.portfolios[&shares], &self.assumptions)
             .pool(pool)
             .run()
             .map_err(|error| error.to_string())?;
