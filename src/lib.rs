@@ -6,6 +6,7 @@ pub mod docs;
 mod error;
 mod fork;
 pub mod kernels;
+pub mod measure;
 mod parallel;
 mod pool;
 #[cfg(feature = "process")]

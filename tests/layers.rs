@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["pool", "worker"],
     &["parallel"],
     &["process"],
-    &["kernels"],
+    &["kernels", "measure"],
     &["docs"],
 ];
 

@@ -6,6 +6,7 @@
 //! * [`from_python`]: where the names you know went
 //! * [`conformance`]: what behaves as there, and what does not
 //! * [`unsafe_code`]: the closed inventory
+//! * [`scaling`]: how to read a scaling study
 //! * [`limits`]: what the crate does not do
 
 #[doc = include_str!("choosing_a_chunking.md")]
@@ -28,3 +29,6 @@ pub mod unsafe_code {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("scaling.md")]
+pub mod scaling {}

@@ -1,3 +1,4 @@
 //! Reference kernels: what the crate is for, each with a plain serial version as its oracle.
 
 pub mod cash_value;
+pub mod quartic;
