@@ -16,6 +16,7 @@
 //! [`Unsupported`](ProcessErrorKind::Unsupported).
 
 mod ask;
+mod call;
 mod channel;
 mod entry;
 mod error;

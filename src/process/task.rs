@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::serve::{Call, CallError};
+use super::call::{Call, CallError};
 
 /// A function that worker processes know by its name: made by [`task!`](crate::process::task), never by hand.
 ///

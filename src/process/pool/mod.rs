@@ -2,10 +2,13 @@
 
 mod builder;
 mod desk;
+mod ended;
 mod executor;
 mod fleet;
+mod goods;
 mod over;
 mod run;
+mod talk;
 
 use std::borrow::Borrow;
 use std::fmt;

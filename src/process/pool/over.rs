@@ -3,27 +3,23 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::desk::{Cut, Desk, Portions};
+use super::desk::{Cut, Portions};
+use super::ended::{Ended, Options, panic_of, run};
 use super::fleet::Fleet;
-use super::run::{Failure, Goods, Haul, IN_FLIGHT, Run, Values, Words};
-use crate::chunking::{Chunking, Split};
-use crate::error::Panic;
-use crate::parallel::{
-    CancelToken, Control, Input, Listener, Outcome, Outcomes, Progress, Report, RunError, Stop,
-    Tree,
-};
+use super::goods::{Leaves, Parts, Values};
+use super::run::{Failure, Words};
+use crate::chunking::Chunking;
+use crate::parallel::{CancelToken, Input, Listener, Outcomes, Progress, RunError, Tree};
 use crate::process::error::{ProcessError, ProcessErrorKind};
-use crate::process::protocol::Item;
 use crate::process::shared::{Pod, SharedMut};
 use crate::process::task::{ContextTask, PartTask, Task};
-use crate::process::wire::{Meanwhile, Output, ValueError};
+use crate::process::wire::{Meanwhile, Output};
 use crate::source::Source;
 
 /// A map on processes with options; made by [`ProcessPool::over`](super::ProcessPool::over). The options are those of
@@ -323,46 +319,6 @@ fn combined<R>(leaves: Vec<R>, op: impl Fn(R, R) -> R) -> R {
     Tree::whole(count, next, &op)
 }
 
-/// A leaf is its items and an end.
-struct Leaves<'j, T> {
-    items: &'j [&'j T],
-    leaves: Split,
-}
-
-impl<T: Serialize + Sync> Goods for Leaves<'_, T> {
-    fn put(
-        &self,
-        leaf: usize,
-        output: &mut Output,
-        meanwhile: &mut Meanwhile<'_>,
-    ) -> Result<(), ValueError> {
-        for item in &self.items[self.leaves.items(leaf..leaf + 1)] {
-            output.value(&Item::Next(item), meanwhile)?;
-        }
-        output.value(&Item::<()>::Leaf, meanwhile)
-    }
-}
-
-/// Parts of an array, and what goes with them.
-struct Parts<'j, T, G> {
-    array: &'j SharedMut<T>,
-    parts: Split,
-    arguments: &'j G,
-}
-
-impl<T: Pod, A: Serialize, G: Fn(Range<usize>) -> A + Sync> Goods for Parts<'_, T, G> {
-    fn put(
-        &self,
-        part: usize,
-        output: &mut Output,
-        meanwhile: &mut Meanwhile<'_>,
-    ) -> Result<(), ValueError> {
-        let range = self.parts.items(part..part + 1);
-        let lent = self.array.lend(range.clone());
-        output.value(&Item::Next((lent, (self.arguments)(range))), meanwhile)
-    }
-}
-
 /// The array is borrowed mutably for as long as parts of it are out: `run` returns when every worker that has had one has
 /// answered, having unmapped it, or is known to have ended.
 pub(super) fn update<T, A, R>(
@@ -455,180 +411,5 @@ where
     match result {
         Err(error) if error.is_panic() => panic_of(error.panic_text()).resume(),
         result => result,
-    }
-}
-
-/// The panic of a task, as one of this process: its payload is its message.
-fn panic_of(message: String) -> Panic {
-    Panic::new(Box::new(message))
-}
-
-struct Options<'a> {
-    fleet: &'a Fleet,
-    max_workers: usize,
-    cancel: Option<CancelToken>,
-    deadline: Option<Duration>,
-    listener: Option<Listener<'a>>,
-    stops: bool,
-    repeatable: bool,
-}
-
-/// What a run has brought.
-struct Ended<'a, R> {
-    pieces: Vec<super::run::Piece<R>>,
-    failures: Vec<(usize, Failure)>,
-    fault: Option<ProcessError>,
-    control: Control<'a>,
-    /// Grains, and the first item of each.
-    grains: usize,
-    starts: Vec<usize>,
-    report: Report,
-}
-
-fn run<'a, G: Goods, R: DeserializeOwned + Send>(
-    options: Options<'a>,
-    words: Words<'_>,
-    goods: G,
-    cut: Cut,
-    grains: usize,
-    span: &(dyn Fn(usize) -> Range<usize> + Sync),
-) -> Ended<'a, R> {
-    let items = if grains == 0 { 0 } else { span(grains - 1).end };
-    let control = Control::new(options.cancel, options.deadline, options.listener, items);
-    let run = Run {
-        fleet: options.fleet,
-        words,
-        goods,
-        control: &control,
-        desk: Mutex::new(Desk::new(cut, grains, options.fleet.retries)),
-        stops: options.stops,
-        repeatable: options.repeatable,
-        span,
-        max_workers: options.max_workers,
-        in_flight: IN_FLIGHT,
-        over: AtomicBool::new(false),
-        failures: Mutex::new(Vec::new()),
-        fault: Mutex::new(None),
-    };
-    let hauls: Vec<Haul<R>> = match grains {
-        0 => Vec::new(),
-        _ => run.drive_all(),
-    };
-    let into = PoisonError::into_inner;
-    let mut failures = run.failures.into_inner().unwrap_or_else(into);
-    failures.sort_by_key(|(grain, _)| *grain);
-    let fault = run
-        .fault
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    let report = report(&hauls, &control, options.max_workers, items);
-    let mut pieces: Vec<_> = hauls.into_iter().flat_map(|haul| haul.pieces).collect();
-    pieces.sort_by_key(|piece| piece.start);
-    let starts = match failures.first() {
-        None if fault.is_none() => Vec::new(),
-        _ => (0..grains).map(|grain| span(grain).start).collect(),
-    };
-    Ended {
-        pieces,
-        failures,
-        fault,
-        control,
-        grains,
-        starts,
-        report,
-    }
-}
-
-fn report<R>(hauls: &[Haul<R>], control: &Control<'_>, max_workers: usize, total: usize) -> Report {
-    let took_part = || hauls.iter().filter(|haul| haul.units > 0);
-    let busy: Duration = took_part().map(|haul| haul.busy).sum();
-    let workers = took_part().count();
-    let mean = busy.as_secs_f64() / workers.max(1) as f64;
-    let most = took_part()
-        .map(|haul| haul.busy.as_secs_f64())
-        .fold(0.0, f64::max);
-    Report {
-        wall: control.elapsed(),
-        serial_estimate: busy,
-        cpu: Some(took_part().map(|haul| haul.cpu).sum()),
-        workers,
-        max_workers,
-        imbalance: if mean > 0.0 { most / mean } else { 1.0 },
-        chunks: took_part().map(|haul| haul.units).sum(),
-        finished: control.finished(),
-        total,
-        longest: Vec::new(),
-    }
-}
-
-impl<R> Ended<'_, R> {
-    fn into_results(mut self) -> Result<Vec<R>, RunError<ProcessError>> {
-        let index = |grain: usize| self.starts.get(grain).copied().unwrap_or(grain);
-        if !self.failures.is_empty() {
-            let (grain, failure) = self.failures.swap_remove(0);
-            let index = index(grain);
-            return Err(match failure {
-                Failure::Panicked { message, .. } => RunError::Panicked {
-                    index,
-                    panic: panic_of(message),
-                },
-                Failure::Failed(error) => RunError::Failed { index, error },
-            });
-        }
-        let (finished, total) = (self.report.finished, self.report.total);
-        if finished < total {
-            if let Some(error) = self.fault.take() {
-                let index = index(self.first_missing());
-                return Err(RunError::Failed { index, error });
-            }
-            return Err(match self.control.stop() {
-                Some(Stop::Deadline) => RunError::DeadlineExceeded { finished, total },
-                _ => RunError::Cancelled { finished, total },
-            });
-        }
-        let mut pieces = self.pieces.into_iter();
-        let mut results = pieces.next().map(|piece| piece.results).unwrap_or_default();
-        results.reserve(self.grains.saturating_sub(results.len()));
-        results.extend(pieces.flat_map(|piece| piece.results));
-        Ok(results)
-    }
-
-    /// The first grain without a result.
-    fn first_missing(&self) -> usize {
-        let mut next = 0;
-        for piece in &self.pieces {
-            if piece.start != next {
-                break;
-            }
-            next += piece.results.len();
-        }
-        next
-    }
-
-    /// One outcome per grain, which is an item.
-    fn into_outcomes(self) -> Outcomes<R, ProcessError> {
-        let mut items: Vec<Outcome<R, ProcessError>> = Vec::new();
-        items.resize_with(self.grains, || Outcome::NotRun);
-        for piece in self.pieces {
-            for (place, result) in items[piece.start..].iter_mut().zip(piece.results) {
-                *place = Outcome::Done(result);
-            }
-        }
-        for (grain, failure) in self.failures {
-            items[grain] = match failure {
-                Failure::Panicked { message, .. } => Outcome::Panicked(panic_of(message)),
-                Failure::Failed(error) => Outcome::Failed(error),
-            };
-        }
-        if let (Some(error), Some(place)) = (
-            self.fault,
-            items.iter_mut().find(|outcome| outcome.is_not_run()),
-        ) {
-            *place = Outcome::Failed(error);
-        }
-        Outcomes {
-            items,
-            report: self.report,
-        }
     }
 }

@@ -6,27 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::desk::{Desk, Unit};
 use super::fleet::{Fleet, Lease};
+use super::goods::Goods;
 use crate::parallel::Control;
-use crate::process::error::{ProcessError, ProcessErrorKind};
+use crate::process::error::ProcessError;
 use crate::process::os::{self, Want};
-use crate::process::protocol::{Answer, Entry, Item, Order};
-use crate::process::station::{Station, Watch};
+use crate::process::station::Station;
 use crate::process::wire::{LinkError, Meanwhile, Output, ValueError};
-
-/// What is sent for a grain.
-pub(super) trait Goods: Sync {
-    fn put(
-        &self,
-        grain: usize,
-        output: &mut Output,
-        meanwhile: &mut Meanwhile<'_>,
-    ) -> Result<(), ValueError>;
-}
 
 /// Sends a context; the other half of [`Words`].
 pub(super) type SendContext<'j> =
@@ -89,16 +78,16 @@ pub(super) struct Haul<R> {
     pub(super) busy: Duration,
     pub(super) cpu: Duration,
     /// How long its last unit took.
-    last_wall: Option<Duration>,
+    pub(super) last_wall: Option<Duration>,
 }
 
 /// A unit that a worker has been given.
-struct Flight {
-    id: u64,
-    unit: Unit,
-    sent: Instant,
+pub(super) struct Flight {
+    pub(super) id: u64,
+    pub(super) unit: Unit,
+    pub(super) sent: Instant,
     /// Whether the worker had nothing else to do then.
-    alone: bool,
+    pub(super) alone: bool,
 }
 
 /// Units that a worker has at once: one that it works on, and one that waits for it.
@@ -110,7 +99,7 @@ const LONG_UNIT: Duration = Duration::from_millis(10);
 /// After so many workers that died without an answer, one after the other, no further one is started.
 const FRUITLESS: usize = 3;
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -290,21 +279,6 @@ impl<G: Goods> Run<'_, G> {
                 .is_ok_and(|ready| !ready.readable)
     }
 
-    /// Has the worker let go of what this run alone has to do with. `false`: it is of no more use.
-    fn forget_context(&self, station: &mut Station, watch: &mut Watch) -> bool {
-        let Some(context) = station.context.take() else {
-            return true;
-        };
-        let link = &mut station.link;
-        let mut meanwhile = Meanwhile {
-            input: Some(&mut link.input),
-            patience: watch,
-        };
-        let order = Order::Forget { context };
-        plain(link.output.value(&order, &mut meanwhile)).is_ok()
-            && link.output.finish(&mut meanwhile).is_ok()
-    }
-
     /// Nobody has begun these.
     fn give_all_back(&self, flights: VecDeque<Flight>, unsent: Option<(Unit, LinkError)>) {
         let mut desk = lock(&self.desk);
@@ -312,220 +286,6 @@ impl<G: Goods> Run<'_, G> {
         for unit in units.chain(unsent.map(|(unit, _)| unit)) {
             desk.give_back(unit);
         }
-    }
-
-    /// Sends a unit, as far as it can be encoded.
-    fn send(
-        &self,
-        station: &mut Station,
-        mut unit: Unit,
-        watch: &mut Watch,
-    ) -> Result<(u64, Unit), (Unit, LinkError)> {
-        station.last += 1;
-        let id = station.last;
-        match self.send_all(station, id, &unit, watch) {
-            Ok(None) => Ok((id, unit)),
-            Ok(Some((grain, why))) => {
-                let error = ProcessError::saying(ProcessErrorKind::Encode, why);
-                lock(&self.desk).give_back(Unit {
-                    grains: grain + 1..unit.grains.end,
-                    deaths: unit.deaths,
-                });
-                self.fail(grain, Failure::Failed(error));
-                unit.grains.end = grain;
-                Ok((id, unit))
-            }
-            Err(error) => Err((unit, error)),
-        }
-    }
-
-    /// Says which grain could not be encoded, and why; what comes after it has not been sent.
-    fn send_all(
-        &self,
-        station: &mut Station,
-        id: u64,
-        unit: &Unit,
-        watch: &mut Watch,
-    ) -> Result<Option<(usize, String)>, LinkError> {
-        let link = &mut station.link;
-        let mut meanwhile = Meanwhile {
-            input: Some(&mut link.input),
-            patience: watch,
-        };
-        let output = &mut link.output;
-        if let Some((context, send)) = &self.words.context
-            && station.context != Some(*context)
-        {
-            if let Some(old) = station.context.take() {
-                plain(output.value(&Order::Forget { context: old }, &mut meanwhile))?;
-                output.finish(&mut meanwhile)?;
-            }
-            let order = Order::Context {
-                context: *context,
-                task: self.words.task.into(),
-                signature: self.words.signature.into(),
-            };
-            plain(output.value(&order, &mut meanwhile))?;
-            let result = send(output, &mut meanwhile);
-            output.finish(&mut meanwhile)?;
-            match result {
-                Ok(()) => station.context = Some(*context),
-                Err(ValueError::Link(error)) => return Err(error),
-                Err(ValueError::Serde(why)) => {
-                    return Ok(Some((unit.grains.start, format!("the context: {why}"))));
-                }
-                Err(ValueError::Void | ValueError::End) => {}
-            }
-        }
-        let own = |(name, signature): (&str, &str)| (name.to_owned(), signature.to_owned());
-        let order = Order::Run {
-            id,
-            task: self.words.task.into(),
-            signature: self.words.signature.into(),
-            reduce: self.words.reduce.map(own),
-            context: self.words.context.map(|(context, _)| context),
-            cpu: self.words.cpu,
-        };
-        plain(output.value(&order, &mut meanwhile))?;
-        let mut failed = None;
-        for grain in unit.grains.clone() {
-            match self.goods.put(grain, output, &mut meanwhile) {
-                Ok(()) => {}
-                Err(ValueError::Serde(why)) => {
-                    failed = Some((grain, why));
-                    break;
-                }
-                Err(other) => plain(Err(other))?,
-            }
-        }
-        plain(output.value(&Item::<()>::End, &mut meanwhile))?;
-        output.finish(&mut meanwhile)?;
-        Ok(failed)
-    }
-
-    /// Reads the answer to a unit, taking from it what is answered. `false`: the worker has ended a task that took too long.
-    fn receive<R: DeserializeOwned>(
-        &self,
-        station: &mut Station,
-        flight: &mut Flight,
-        watch: &mut Watch,
-        haul: &mut Haul<R>,
-    ) -> Result<bool, LinkError> {
-        let input = &mut station.link.input;
-        let grains: &mut Range<usize> = &mut flight.unit.grains;
-        let all = grains.len();
-        input.begin(watch)?;
-        let answer: Answer = plain(input.value(watch))?;
-        if answer.id != flight.id {
-            let text = format!("an answer to run {} instead of {}", answer.id, flight.id);
-            return Err(LinkError::Io(std::io::Error::new(
-                std::io::ErrorKind::InvalidData,
-                text,
-            )));
-        }
-        let mut next = haul.pieces.len();
-        let mut lag = 0_usize;
-        let tell = |finished: &mut usize| {
-            if *finished > 0 {
-                self.control.finish(std::mem::take(finished));
-            }
-        };
-        let on = loop {
-            let entry = match input.value::<Entry<R>>(watch) {
-                Ok(entry) => entry,
-                // This result was not encoded to its end; what became of it is said next.
-                Err(ValueError::Void) => continue,
-                Err(ValueError::Serde(why)) => {
-                    // Where the next one begins is not known: this one fails, what comes after it is run again.
-                    input.finish(watch)?;
-                    if grains.start < grains.end {
-                        self.fail(
-                            grains.start,
-                            Failure::Failed(ProcessError::saying(ProcessErrorKind::Decode, why)),
-                        );
-                        grains.start += 1;
-                    }
-                    break true;
-                }
-                Err(ValueError::End) => {
-                    let why = std::io::Error::new(
-                        std::io::ErrorKind::InvalidData,
-                        "an answer without an end",
-                    );
-                    return Err(LinkError::Io(why));
-                }
-                Err(ValueError::Link(error)) => {
-                    tell(&mut lag);
-                    return Err(error);
-                }
-            };
-            let failure = match entry {
-                Entry::End { wall, cpu } => {
-                    input.finish(watch)?;
-                    haul.units += 1;
-                    haul.busy += wall;
-                    haul.last_wall = Some(wall);
-                    haul.cpu += cpu;
-                    // Any other unit waits for the one before it, which is no part of its way.
-                    let way = flight
-                        .alone
-                        .then(|| flight.sent.elapsed().saturating_sub(wall));
-                    lock(&self.desk).measured(all, wall, way);
-                    if all > 0 && grains.len() == all {
-                        let why = "a worker answered without a result";
-                        let error = ProcessError::saying(ProcessErrorKind::Protocol, why);
-                        self.fail(grains.start, Failure::Failed(error));
-                        grains.start += 1;
-                    }
-                    break true;
-                }
-                // More results than items were sent to their ends: the sender knows.
-                _ if grains.start == grains.end => continue,
-                Entry::Value(result) => {
-                    let grain = grains.start;
-                    grains.start += 1;
-                    lag += (self.span)(grain).len();
-                    match haul.pieces.get_mut(next) {
-                        Some(piece) => piece.results.push(result),
-                        None => {
-                            let mut results = Vec::with_capacity(all.min(1 << 12));
-                            results.push(result);
-                            haul.pieces.push(Piece {
-                                start: grain,
-                                results,
-                            });
-                        }
-                    }
-                    continue;
-                }
-                Entry::Panicked { message, place } => Failure::Panicked { message, place },
-                Entry::Unencoded(why) => {
-                    Failure::Failed(ProcessError::saying(ProcessErrorKind::Encode, why))
-                }
-                Entry::Undecoded(why) => {
-                    Failure::Failed(ProcessError::saying(ProcessErrorKind::Decode, why))
-                }
-                Entry::Unknown(why) => {
-                    let error = ProcessError::saying(ProcessErrorKind::UnknownTask, why);
-                    self.fail(grains.start, Failure::Failed(error));
-                    // So it is with all the others.
-                    self.over.store(true, Ordering::Relaxed);
-                    grains.start = grains.end;
-                    continue;
-                }
-                Entry::TimedOut => {
-                    let error = station.timed_out(Duration::from_secs(1));
-                    self.fail(grains.start, Failure::Failed(error));
-                    grains.start += 1;
-                    break false;
-                }
-            };
-            self.fail(grains.start, failure);
-            grains.start += 1;
-            next = haul.pieces.len();
-        };
-        tell(&mut lag);
-        Ok(on)
     }
 
     /// The worker is of no more use, and this is the unit that it was at.
@@ -553,7 +313,7 @@ impl<G: Goods> Run<'_, G> {
         }
     }
 
-    fn fail(&self, grain: usize, failure: Failure) {
+    pub(super) fn fail(&self, grain: usize, failure: Failure) {
         lock(&self.failures).push((grain, failure));
         if self.stops {
             lock(&self.desk).cut_at(grain);
@@ -576,30 +336,5 @@ fn hire_if_worth(desk: &Mutex<Desk>, hire: &mut dyn FnMut()) {
     drop(desk);
     if worth {
         hire();
-    }
-}
-
-/// For what is always encoded to its end.
-fn plain<T>(result: Result<T, ValueError>) -> Result<T, LinkError> {
-    result.map_err(|error| match error {
-        ValueError::Link(error) => error,
-        other => LinkError::Io(std::io::Error::new(
-            std::io::ErrorKind::InvalidData,
-            format!("words of the protocol were not understood: {other:?}"),
-        )),
-    })
-}
-
-/// The goods of a map: one value per grain.
-pub(super) struct Values<'j, T>(pub(super) Vec<&'j T>);
-
-impl<T: Serialize + Sync> Goods for Values<'_, T> {
-    fn put(
-        &self,
-        grain: usize,
-        output: &mut Output,
-        meanwhile: &mut Meanwhile<'_>,
-    ) -> Result<(), ValueError> {
-        output.value(&Item::Next(self.0[grain]), meanwhile)
     }
 }

@@ -1,0 +1,177 @@
+//! Files of memory: made, sealed, filled.
+
+use std::io;
+
+use super::socket::retried;
+use super::{Descriptor, is_too_many_files};
+
+/// A file of memory that can be sealed.
+pub(in crate::process) fn memory_file() -> io::Result<Descriptor> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        use rustix::fs::MemfdFlags;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        Ok(rustix::fs::memfd_create("scipar", flags)?)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A temporary file that has lost its name.
+pub(in crate::process) fn nameless_file() -> io::Result<Descriptor> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    for _ in 0..1000 {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!(".scipar-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        match options.open(&path) {
+            Ok(file) => {
+                std::fs::remove_file(&path)?;
+                return Ok(file.into());
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The same nameless file, opened to be read only.
+pub(in crate::process) fn read_only_again(file: &Descriptor) -> io::Result<Descriptor> {
+    use std::os::fd::AsRawFd;
+    let mut path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    if !std::path::Path::new(&path).exists() {
+        path = format!("/dev/fd/{}", file.as_raw_fd());
+    }
+    Ok(std::fs::File::open(path)?.into())
+}
+
+/// Whether a file has no name and the descriptor cannot write it.
+pub(in crate::process) fn is_nameless_and_read_only(file: &Descriptor) -> io::Result<bool> {
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    let stat = rustix::fs::fstat(file)?;
+    let is_file =
+        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+    Ok(is_file && stat.st_nlink == 0 && (flags & rustix::fs::OFlags::RWMODE).is_empty())
+}
+
+pub(in crate::process) fn len(file: &Descriptor) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(file)?.st_size.try_into().unwrap_or(0))
+}
+
+/// Gives a file a length.
+pub(in crate::process) fn set_len(file: &Descriptor, bytes: u64) -> io::Result<()> {
+    Ok(rustix::fs::ftruncate(file, bytes)?)
+}
+
+/// Gives a file on a disk the room for its length.
+pub(in crate::process) fn reserve(file: &Descriptor, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    {
+        let flags = rustix::fs::FallocateFlags::empty();
+        match retried(|| rustix::fs::fallocate(file, flags, 0, bytes)) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            result => return result,
+        }
+    }
+    // Nothing is read from it before: zeros change nothing.
+    let zeros = [0; 1 << 13];
+    let mut at = 0;
+    while at < bytes {
+        let count = zeros.len().min((bytes - at) as usize);
+        at += retried(|| rustix::io::pwrite(file, &zeros[..count], at))? as u64;
+    }
+    Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+mod seals {
+    use rustix::fs::{SealFlags, fcntl_add_seals, fcntl_get_seals};
+
+    use super::{Descriptor, io};
+
+    const LEN: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
+
+    pub(in crate::process) fn is_sealable(file: &Descriptor) -> bool {
+        // A plain file in memory says that it can have no further seals, having none.
+        fcntl_get_seals(file).is_ok_and(|seals| seals != SealFlags::SEAL)
+    }
+
+    /// Nobody can write it or change its length any more.
+    pub(in crate::process) fn seal(file: &Descriptor) -> io::Result<()> {
+        Ok(fcntl_add_seals(
+            file,
+            LEN | SealFlags::WRITE | SealFlags::SEAL,
+        )?)
+    }
+
+    /// Nobody can change its length any more.
+    pub(in crate::process) fn seal_len(file: &Descriptor) -> io::Result<()> {
+        Ok(fcntl_add_seals(file, LEN)?)
+    }
+
+    pub(in crate::process) fn is_sealed(file: &Descriptor) -> io::Result<bool> {
+        Ok(fcntl_get_seals(file)?.contains(LEN | SealFlags::WRITE))
+    }
+
+    pub(in crate::process) fn has_sealed_len(file: &Descriptor) -> io::Result<bool> {
+        Ok(fcntl_get_seals(file)?.contains(LEN))
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+mod seals {
+    use super::{Descriptor, io};
+
+    pub(in crate::process) fn is_sealable(_: &Descriptor) -> bool {
+        false
+    }
+
+    pub(in crate::process) fn seal(_: &Descriptor) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in crate::process) fn seal_len(_: &Descriptor) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in crate::process) fn is_sealed(_: &Descriptor) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub(in crate::process) fn has_sealed_len(_: &Descriptor) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+pub(in crate::process) use seals::{has_sealed_len, is_sealable, is_sealed, seal, seal_len};
+
+/// Bytes in a file of memory, to be handed over by its descriptor.
+pub(in crate::process) fn spill(bytes: &[u8]) -> io::Result<Descriptor> {
+    use std::io::Write;
+    let file = match memory_file() {
+        Ok(file) => file,
+        Err(error) if is_too_many_files(&error) => return Err(error),
+        Err(_) => nameless_file()?,
+    };
+    let mut file = std::fs::File::from(file);
+    file.write_all(bytes)?;
+    Ok(file.into())
+}
+
+/// The bytes of a file of memory.
+pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
+    use std::io::{Read, Seek};
+    let mut file = std::fs::File::from(file);
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
