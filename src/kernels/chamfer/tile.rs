@@ -69,35 +69,55 @@ fn sweep<K: Kind, const D: usize>(
     let dim = if D == 0 { dim } else { D };
     assert_eq!(rows.len(), ROWS * dim);
     let mut least = [[f64::INFINITY; LANES]; ROWS];
-    let compare = |least: &mut [Lane; ROWS], column: &[Lane], of_column: &mut Lane| {
-        for (row, least) in least.iter_mut().enumerate() {
-            let mut sum = [0.0; LANES];
-            for k in 0..dim {
-                let x = rows[row * dim + k];
-                for lane in 0..LANES {
-                    let term = K::term(x, column[k][lane]);
-                    sum[lane] = if k == 0 { term } else { sum[lane] + term };
-                }
-            }
-            for lane in 0..LANES {
-                let value = K::value(sum[lane]);
-                least[lane] = lesser(value, least[lane]);
-                of_column[lane] = lesser(value, of_column[lane]);
-            }
-        }
-    };
     let groups = columns.chunks_exact(dim);
     match least_of_columns {
         Some(lanes) => {
             for (column, of_column) in groups.zip(lanes) {
-                let mut lanes = *of_column;
-                compare(&mut least, column, &mut lanes);
-                *of_column = lanes;
+                *of_column = compare::<K, D>(dim, rows, column, &mut least, *of_column);
             }
         }
-        None => groups.for_each(|column| compare(&mut least, column, &mut [0.0; LANES])),
+        None => {
+            for column in groups {
+                compare::<K, D>(dim, rows, column, &mut least, [0.0; LANES]);
+            }
+        }
     }
-    least.map(|lanes| lanes.into_iter().fold(f64::INFINITY, |a, b| lesser(b, a)))
+    let mut lowest = [0.0; ROWS];
+    for (lowest, lanes) in lowest.iter_mut().zip(&least) {
+        let [a, b, c, d] = *lanes;
+        *lowest = lesser(lesser(a, b), lesser(c, d));
+    }
+    lowest
+}
+
+/// Eight rows against four columns.
+///
+/// A function, as a closure would not be compiled for the instruction set of its caller.
+#[inline(always)]
+fn compare<K: Kind, const D: usize>(
+    dim: usize,
+    rows: &[f64],
+    column: &[Lane],
+    least: &mut [Lane; ROWS],
+    mut of_column: Lane,
+) -> Lane {
+    let dim = if D == 0 { dim } else { D };
+    for (row, least) in least.iter_mut().enumerate() {
+        let mut sum = [0.0; LANES];
+        for k in 0..dim {
+            let x = rows[row * dim + k];
+            for lane in 0..LANES {
+                let term = K::term(x, column[k][lane]);
+                sum[lane] = if k == 0 { term } else { sum[lane] + term };
+            }
+        }
+        for lane in 0..LANES {
+            let value = K::value(sum[lane]);
+            least[lane] = lesser(value, least[lane]);
+            of_column[lane] = lesser(value, of_column[lane]);
+        }
+    }
+    of_column
 }
 
 /// How clusters are compared.
@@ -158,27 +178,34 @@ fn both_means<K: Kind, const D: usize>(
     // The sum over rows grows from row to row, also as it is rounded: as soon as it is too much, the rest can only make it more.
     let (mut sum, mut left, len) = (0.0, rows.len, rows.len as f64);
     for group in rows.rows.chunks_exact(ROWS * dim) {
-        let least = sweep::<K, D>(dim, group, columns.columns, Some(scratch));
+        let mut least = sweep::<K, D>(dim, group, columns.columns, Some(scratch));
+        finish(metric, &mut least);
         for &least in &least[..left.min(ROWS)] {
-            sum += metric.finish(least);
+            sum += least;
         }
         left -= left.min(ROWS);
-        if reduction.at_least(sum / len) > limit {
+        if limit < f64::INFINITY && reduction.at_least(sum / len) > limit {
             return None;
         }
     }
     let there = sum / len;
-    for lanes in scratch.iter_mut() {
-        for least in lanes {
-            *least = metric.finish(*least);
-        }
-    }
+    finish(metric, scratch.as_flattened_mut());
     let mut sum = 0.0;
     for &distance in &scratch.as_flattened()[..columns.len] {
         sum += distance;
     }
     let distance = reduction.reduce(there, sum / columns.len as f64);
     (distance <= limit).then_some(distance)
+}
+
+/// Takes the roots, several at a time.
+#[inline(always)]
+fn finish(metric: Metric, least: &mut [f64]) {
+    if metric != Metric::SquaredEuclidean {
+        for least in least {
+            *least = least.sqrt();
+        }
+    }
 }
 
 /// Lowers the least of each row and, where wanted, of each column: squares or products, no roots.
@@ -248,7 +275,10 @@ fn values<K: Kind, const D: usize>(point: &[f64], group: &[Lane]) -> Lane {
             sum[lane] = if k == 0 { term } else { sum[lane] + term };
         }
     }
-    sum.map(K::value)
+    for value in &mut sum {
+        *value = K::value(*value);
+    }
+    sum
 }
 
 /// The first row of the columns at the least square, or product, of a point; 0 if that is infinite.
@@ -264,8 +294,10 @@ fn first_instance<K: Kind, const D: usize>(point: &[f64], columns: &[Lane], leas
     }
     for (i, group) in columns.chunks_exact(point.len()).enumerate() {
         let values = values::<K, D>(point, group);
-        if let Some(lane) = values.iter().position(|&value| value == least) {
-            return i * LANES + lane;
+        for (lane, &value) in values.iter().enumerate() {
+            if value == least {
+                return i * LANES + lane;
+            }
         }
     }
     0

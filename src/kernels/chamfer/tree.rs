@@ -182,17 +182,31 @@ impl Tree {
             for (place, group) in (node.start as usize..).step_by(LANES).zip(groups) {
                 for (i, point) in points.chunks_exact(self.dim).enumerate() {
                     let squares = squares::<D>(point, group);
-                    // A choice without branches first: hits are rare.
-                    let hits = squares.map(|square| square == least[i]);
-                    if hits.into_iter().fold(false, |any, hit| any | hit) {
-                        for (lane, _) in hits.iter().enumerate().filter(|(_, hit)| **hit) {
-                            let row = self.rows.get(place + lane).copied();
-                            rows[i] = rows[i].min(row.unwrap_or(u32::MAX));
-                        }
+                    // One branch for all lanes first: hits are rare.
+                    let mut any = false;
+                    for square in squares {
+                        any |= square == least[i];
+                    }
+                    if any {
+                        self.take_lowest(place, squares, least[i], &mut rows[i]);
                     }
                 }
             }
-            highest = rows.iter().copied().max().unwrap_or(u32::MAX);
+            highest = 0;
+            for &row in rows.iter() {
+                highest = highest.max(row);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn take_lowest(&self, place: usize, squares: Lane, least: f64, lowest: &mut u32) {
+        // The last group may be filled up.
+        let rows = &self.rows[place..self.rows.len().min(place + LANES)];
+        for (&row, square) in rows.iter().zip(squares) {
+            if square == least {
+                *lowest = row.min(*lowest);
+            }
         }
     }
 
@@ -309,5 +323,9 @@ fn nearest_instance<const D: usize>(
 
 #[inline(always)]
 fn largest(least: &[f64]) -> f64 {
-    least.iter().fold(0.0, |a, &b| if b > a { b } else { a })
+    let mut largest = 0.0;
+    for &value in least {
+        largest = if value > largest { value } else { largest };
+    }
+    largest
 }
