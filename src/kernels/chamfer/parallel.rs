@@ -18,7 +18,7 @@ use crate::pool::Pool;
 const FEW_PAIRS: usize = 100_000;
 
 /// Pairs of points below which it does not pay to look for pairs of clusters that need no full comparison.
-const FEW_TO_SKIP: usize = 1_000_000;
+const FEW_TO_SKIP: usize = 100_000;
 
 /// Rows, or places in a tree, of one piece of work; a multiple of [`ROWS`].
 const BLOCK: usize = 512;
@@ -126,9 +126,12 @@ impl<'a> Chamfer<'a> {
             let packed = Packed::new(dim, points.iter().map(Vec::as_slice));
             let (left, right) = (packed.set(0), packed.set(1));
             if self.pairs_are_few(left.len, right.len) {
-                let distance =
-                    tile::distance(self.measure, left, right, f64::INFINITY, &mut Vec::new());
-                return Ok(distance.expect("nothing exceeds infinity"));
+                return Ok(tile::full_distance(
+                    self.measure,
+                    left,
+                    right,
+                    &mut Vec::new(),
+                ));
             }
             self.all_pairs(left, right)
         };
@@ -164,9 +167,7 @@ impl<'a> Chamfer<'a> {
                 let mut scratch = Vec::new();
                 for (j, entry) in row.iter_mut().enumerate() {
                     let (left, right) = (left.set(i), right.set(j));
-                    let distance =
-                        tile::distance(self.measure, left, right, f64::INFINITY, &mut scratch);
-                    *entry = distance.expect("nothing exceeds infinity");
+                    *entry = tile::full_distance(self.measure, left, right, &mut scratch);
                 }
                 self.report(&finished, 1);
             });
@@ -443,11 +444,10 @@ impl Chamfer<'_> {
         let likely: Vec<(usize, usize)> = of_lefts.chain(of_rights.map(|(j, i)| (i, j))).collect();
         let distances = self.on().par_map_chunked(&likely, chunking, |&(i, j)| {
             let (left, right) = (left.set(i), right.set(j));
-            tile::distance(self.measure, left, right, f64::INFINITY, &mut Vec::new())
+            tile::full_distance(self.measure, left, right, &mut Vec::new())
         });
         let mut limits = Limits::none(left.len(), right.len());
         for ((i, j), distance) in likely.into_iter().zip(distances) {
-            let distance = distance.expect("nothing exceeds infinity");
             limits.left[i] = limits.left[i].min(distance);
             limits.right[j] = limits.right[j].min(distance);
         }

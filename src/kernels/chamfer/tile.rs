@@ -140,6 +140,16 @@ macro_rules! instance {
     };
 }
 
+/// The Chamfer distance of two sets.
+pub(super) fn full_distance(
+    measure: Measure,
+    left: Set<'_>,
+    right: Set<'_>,
+    scratch: &mut Vec<Lane>,
+) -> f64 {
+    distance(measure, left, right, f64::INFINITY, scratch).expect("nothing exceeds infinity")
+}
+
 /// The Chamfer distance of two sets, or `None` if it is more than `limit`.
 ///
 /// `scratch` is any vector: it saves an allocation.
