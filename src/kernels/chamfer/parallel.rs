@@ -189,6 +189,14 @@ impl<'a> Chamfer<'a> {
         rights: &Clusters,
     ) -> Result<Matching, PointsError> {
         check_dims(lefts, rights)?;
+        if lefts.len() == 1 && rights.len() == 1 {
+            // Nothing to choose from, and perhaps large enough for trees.
+            let mut nearest = Nearest::NONE;
+            nearest.offer(0, self.distance(lefts.cluster(0), rights.cluster(0))?);
+            self.report(&AtomicUsize::new(0), 1);
+            let (left, right) = (vec![nearest], vec![nearest]);
+            return Ok(Matching { left, right });
+        }
         let (left, right) = (Packed::of_clusters(lefts), Packed::of_clusters(rights));
         let chunking = self.chunking_for(lefts.num_points(), rights.num_points());
         let limits = match pairs(lefts.num_points(), rights.num_points()) < FEW_TO_SKIP {
