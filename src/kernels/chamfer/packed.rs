@@ -94,6 +94,7 @@ impl Packed {
         self.starts.len() - 1
     }
 
+    #[inline(always)]
     pub(super) fn set(&self, index: usize) -> Set<'_> {
         let (from, to) = (self.starts[index], self.starts[index + 1]);
         Set {

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::check::{check_dims, check_points};
 use super::packed::{LANES, Lane, Packed, ROWS, Set};
-use super::tile::{self, Measure};
+use super::tile::{self, Measure, Search};
 use super::tree::{self, Tree};
 use super::{Matching, Metric, Nearest, Neighbour, Reduction};
 use crate::chunking::Chunking;
@@ -214,20 +214,14 @@ impl<'a> Chamfer<'a> {
             };
             let mut scratch = Vec::new();
             for i in range.clone() {
-                let nearest = &mut part.left[i - start];
-                for (j, nearest_of_right) in part.right.iter_mut().enumerate() {
-                    // More than this is of use to neither.
-                    let of_left = nearest.distance.min(limits.left[i]);
-                    let of_right = nearest_of_right.distance.min(limits.right[j]);
-                    let limit = of_left.max(of_right);
-                    let (left, right) = (left.set(i), right.set(j));
-                    if let Some(distance) =
-                        tile::distance(self.measure, left, right, limit, &mut scratch)
-                    {
-                        nearest.offer(j, distance);
-                        nearest_of_right.offer(i, distance);
-                    }
-                }
+                let search = Search {
+                    index: i,
+                    limit: limits.left[i],
+                    nearest: &mut part.left[i - start],
+                    limits: &limits.right,
+                    nearest_of_rights: &mut part.right,
+                };
+                tile::search(self.measure, left.set(i), &right, search, &mut scratch);
             }
             self.report(&finished, range.len());
             part

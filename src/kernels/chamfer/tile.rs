@@ -7,8 +7,8 @@
 
 use multiversion::multiversion;
 
-use super::packed::{LANES, Lane, ROWS, Set};
-use super::{Metric, Reduction};
+use super::packed::{LANES, Lane, Packed, ROWS, Set};
+use super::{Metric, Nearest, Reduction};
 
 /// What is minimised, before any root is taken.
 trait Kind {
@@ -161,16 +161,90 @@ pub(super) fn distance(
     limit: f64,
     scratch: &mut Vec<Lane>,
 ) -> Option<f64> {
+    instance!(
+        measure.metric,
+        left.dim,
+        either_way(measure, left, right, limit, scratch)
+    )
+}
+
+/// A left cluster in search of its nearest right one, and the other way round.
+pub(super) struct Search<'a> {
+    /// The left cluster.
+    pub(super) index: usize,
+    /// Its nearest cluster is not farther than this.
+    pub(super) limit: f64,
+    pub(super) nearest: &'a mut Nearest,
+    /// For each right cluster: its nearest is not farther than this.
+    pub(super) limits: &'a [f64],
+    pub(super) nearest_of_rights: &'a mut [Nearest],
+}
+
+/// Compares a left cluster with all right ones, as far as they may be of use to each other.
+///
+/// One call for all of them: choosing an instruction set takes as long as comparing two very small clusters.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn search(
+    measure: Measure,
+    left: Set<'_>,
+    rights: &Packed,
+    search: Search<'_>,
+    scratch: &mut Vec<Lane>,
+) {
+    instance!(
+        measure.metric,
+        left.dim,
+        search_instance(measure, left, rights, search, scratch)
+    );
+}
+
+#[inline(always)]
+fn search_instance<K: Kind, const D: usize>(
+    measure: Measure,
+    left: Set<'_>,
+    rights: &Packed,
+    search: Search<'_>,
+    scratch: &mut Vec<Lane>,
+) {
+    let Search {
+        index,
+        limit: of_left,
+        nearest,
+        limits,
+        nearest_of_rights,
+    } = search;
+    let both = nearest_of_rights.iter_mut().zip(limits);
+    for (j, (nearest_of_right, of_right)) in both.enumerate() {
+        // More than this is of use to neither.
+        let of_left = lesser(nearest.distance, of_left);
+        let of_right = lesser(nearest_of_right.distance, *of_right);
+        let limit = if of_left > of_right {
+            of_left
+        } else {
+            of_right
+        };
+        let right = rights.set(j);
+        if let Some(distance) = either_way::<K, D>(measure, left, right, limit, scratch) {
+            nearest.offer(j, distance);
+            nearest_of_right.offer(index, distance);
+        }
+    }
+}
+
+#[inline(always)]
+fn either_way<K: Kind, const D: usize>(
+    measure: Measure,
+    left: Set<'_>,
+    right: Set<'_>,
+    limit: f64,
+    scratch: &mut Vec<Lane>,
+) -> Option<f64> {
     // The distance has the same bits either way. The more rows there are the sooner a few of them decide.
     let (rows, columns) = match left.len >= right.len {
         true => (left, right),
         false => (right, left),
     };
-    instance!(
-        measure.metric,
-        left.dim,
-        both_means(measure, rows, columns, limit, scratch)
-    )
+    both_means::<K, D>(measure, rows, columns, limit, scratch)
 }
 
 #[inline(always)]
@@ -187,6 +261,9 @@ fn both_means<K: Kind, const D: usize>(
     scratch.resize(columns.len.div_ceil(LANES), [f64::INFINITY; LANES]);
     // The sum over rows grows from row to row, also as it is rounded: as soon as it is too much, the rest can only make it more.
     let (mut sum, mut left, len) = (0.0, rows.len, rows.len as f64);
+    let most = measure.reduction.most(limit) * len;
+    // With room for the rounding of this product and of the mean, so that none is given up that reaches the limit and no more.
+    let most = most * (1.0 + 4.0 * f64::EPSILON) + f64::MIN_POSITIVE;
     for group in rows.rows.chunks_exact(ROWS * dim) {
         let mut least = sweep::<K, D>(dim, group, columns.columns, Some(scratch));
         finish(metric, &mut least);
@@ -194,7 +271,7 @@ fn both_means<K: Kind, const D: usize>(
             sum += least;
         }
         left -= left.min(ROWS);
-        if limit < f64::INFINITY && reduction.at_least(sum / len) > limit {
+        if sum > most {
             return None;
         }
     }

@@ -51,12 +51,12 @@ impl Reduction {
         }
     }
 
-    /// A bound of the result from below, given one of the means, or less.
+    /// The most that one of the means can be where the result is not above a limit.
     #[inline(always)]
-    pub(super) fn at_least(self, mean: f64) -> f64 {
+    pub(super) fn most(self, limit: f64) -> f64 {
         match self {
-            Reduction::MaxOfMeans | Reduction::SumOfMeans => mean,
-            Reduction::Mean => 0.5 * mean,
+            Reduction::MaxOfMeans | Reduction::SumOfMeans => limit,
+            Reduction::Mean => 2.0 * limit,
         }
     }
 }
@@ -78,6 +78,7 @@ impl Nearest {
     };
 
     /// Takes a nearer cluster. Of several at one distance, the first that is offered stays.
+    #[inline(always)]
     pub(super) fn offer(&mut self, cluster: usize, distance: f64) {
         if distance < self.distance {
             *self = Nearest { cluster, distance };
