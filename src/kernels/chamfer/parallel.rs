@@ -444,12 +444,19 @@ impl Chamfer<'_> {
             .into_iter()
             .enumerate();
         let likely: Vec<(usize, usize)> = of_lefts.chain(of_rights.map(|(j, i)| (i, j))).collect();
-        let distances = self.on().par_map_chunked(&likely, chunking, |&(i, j)| {
-            let (left, right) = (left.set(i), right.set(j));
-            tile::full_distance(self.measure, left, right, &mut Vec::new())
-        });
+        // A few at a time, as one is less work than it takes to hand it out.
+        let pieces: Vec<&[(usize, usize)]> = likely.chunks(16).collect();
+        let compare = |pairs: &[(usize, usize)]| -> Vec<f64> {
+            let mut scratch = Vec::new();
+            let distance = |&(i, j): &(usize, usize)| {
+                tile::full_distance(self.measure, left.set(i), right.set(j), &mut scratch)
+            };
+            pairs.iter().map(distance).collect()
+        };
+        let distances = self.on().par_map_chunked(pieces, chunking, compare);
+        let distances = distances.into_iter().flatten();
         let mut limits = Limits::none(left.len(), right.len());
-        for ((i, j), distance) in likely.into_iter().zip(distances) {
+        for (&(i, j), distance) in likely.iter().zip(distances) {
             limits.left[i] = limits.left[i].min(distance);
             limits.right[j] = limits.right[j].min(distance);
         }
