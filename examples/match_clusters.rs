@@ -207,8 +207,10 @@ fn fastest(
     }
     let once = || -> Result<(Matching, Timing), PointsError> {
         bar.reset();
-        let options = args.chamfer().pool(pool);
-        let options = options.progress(|finished| bar.set_position(finished as u64));
+        let mut options = args.chamfer().pool(pool);
+        if !bar.is_hidden() {
+            options = options.progress(|finished| bar.set_position(finished as u64));
+        }
         let (matching, timing) = pool.time(|| options.nearest_clusters(lefts, rights));
         Ok((matching?, timing))
     };
