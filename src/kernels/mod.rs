@@ -1,4 +1,6 @@
 //! Reference kernels: what the crate is for, each with a plain serial version as its oracle.
 
 pub mod cash_value;
+pub mod chamfer;
+pub mod clusters;
 pub mod quartic;

@@ -1,0 +1,136 @@
+//! What can be wrong with points, and where.
+
+use std::path::PathBuf;
+
+/// Why points were refused.
+///
+/// Messages are one line, lower case, and name the set (or the file and line), the cluster and the row, the value
+/// found and what was expected. The reason the system gave for an unreadable file is the error's
+/// [`source`](std::error::Error::source), not part of the message.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum PointsError {
+    /// A set has no clusters.
+    #[error("{set}: no clusters, expected at least one")]
+    NoClusters {
+        /// The set, or the file.
+        set: String,
+    },
+    /// A cluster has no points, so that no mean over them exists.
+    #[error("{set}: cluster {cluster} is empty, expected at least one point")]
+    EmptyCluster {
+        /// The set.
+        set: String,
+        /// The cluster, counted from 0.
+        cluster: usize,
+    },
+    /// Points have no coordinates, or not as many as those they are compared with.
+    #[error("{set}: found {found} columns, expected {expected}")]
+    Columns {
+        /// The set.
+        set: String,
+        /// Its coordinates per point.
+        found: usize,
+        /// The coordinates per point of the other set, or at least that many.
+        expected: usize,
+    },
+    /// Offsets do not lead from 0 to the number of points.
+    #[error("{set}: offset {at}: found {found}, expected {expected}")]
+    Offset {
+        /// The set.
+        set: String,
+        /// The place among the offsets, counted from 0.
+        at: usize,
+        /// The offset there.
+        found: usize,
+        /// What would have been accepted.
+        expected: String,
+    },
+    /// A coordinate is infinite or not a number.
+    #[error(
+        "{set}: cluster {cluster}, row {row}, column {column}: found {found}, expected a finite number"
+    )]
+    NotFinite {
+        /// The set.
+        set: String,
+        /// The cluster, counted from 0.
+        cluster: usize,
+        /// The row of the whole set, counted from 0.
+        row: usize,
+        /// The coordinate, counted from 0.
+        column: usize,
+        /// Infinity or NaN.
+        found: f64,
+    },
+    /// [`generate`](super::generate) cannot make such clusters.
+    #[error("{name}: found {found}, expected {expected}")]
+    Generator {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        found: u64,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+    /// A file is missing, is a directory, or could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file holds bytes that are not text: invalid UTF-8, or a zero byte.
+    #[error("{}: line {line} is not text, expected comma-separated values in UTF-8", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Line of the first such byte, counted from 1.
+        line: u64,
+    },
+    /// The last line of a file has no line break: a number that was cut short is still a number, so nobody can
+    /// tell whether the file is complete.
+    #[error("{}: line {line} has no line break at its end: the file may have been cut short, expected a line break after every line", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// The last line, counted from 1.
+        line: u64,
+    },
+    /// The first line of a file is not the expected header.
+    #[error("{}: line {line}: found columns {found:?}, expected \"cluster_id,x,y,z\"", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What stands there.
+        found: String,
+    },
+    /// A line has more or fewer fields than the header.
+    #[error("{}: line {line}: found {found} fields, expected {expected} as in the header", path.display())]
+    FieldCount {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Fields of this line.
+        found: usize,
+        /// Fields of the header.
+        expected: usize,
+    },
+    /// A field is not a value of its kind, or breaks the order of the clusters.
+    #[error("{}: line {line}, column \"{column}\": found {found:?}, expected {expected}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// The column.
+        column: &'static str,
+        /// The text of the field.
+        found: String,
+        /// What would have been accepted.
+        expected: String,
+    },
+}
