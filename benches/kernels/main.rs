@@ -11,7 +11,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod loops;
 mod points;
+mod policies;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -104,7 +106,9 @@ fn main() {
     let mut patience = Duration::from_secs_f64(options.patience);
     let mut random = Random::new(5);
     // The inputs of a kernel are a module.
-    for case in points::cases(size) {
+    let cases = points::cases(size).into_iter();
+    let cases = cases.chain(loops::cases(size)).chain(policies::cases(size));
+    for case in cases {
         let wanted = options.filter.as_deref();
         if wanted.is_none_or(|wanted| case.name.contains(wanted)) {
             measure(&case, seconds, &mut patience, &mut random);

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use scipar::Pool;
+use ndarray::Axis;
 use scipar::kernels::cash_value::{Assumptions, Portfolio, Projector};
+use scipar::kernels::chamfer::Chamfer;
+use scipar::kernels::clusters::{Clusters, generate};
 use scipar::kernels::quartic::{iterations, last_value, spin};
+use scipar::{Chunking, Pool};
 
 /// The kernels that there are, by the names of `--kernel`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -20,10 +23,12 @@ pub(crate) enum Kernel {
     Quartic,
     /// The projection of the shipped portfolio
     CashValue,
+    /// The matching of clusters of points
+    Chamfer,
 }
 
 impl Kernel {
-    pub(crate) const ALL: [Kernel; 2] = [Kernel::Quartic, Kernel::CashValue];
+    pub(crate) const ALL: [Kernel; 3] = [Kernel::Quartic, Kernel::CashValue, Kernel::Chamfer];
 
     /// Prepares the work of a strong study, and as many shares as each of the counts says.
     pub(crate) fn load(
@@ -34,6 +39,7 @@ impl Kernel {
         Ok(match self {
             Kernel::Quartic => Box::new(Quartic::new(quick)),
             Kernel::CashValue => Box::new(CashValue::new(counts, quick)?),
+            Kernel::Chamfer => Box::new(Clouds::new(counts, quick)?),
         })
     }
 }
@@ -43,6 +49,7 @@ impl fmt::Display for Kernel {
         f.write_str(match self {
             Kernel::Quartic => "quartic",
             Kernel::CashValue => "cash-value",
+            Kernel::Chamfer => "chamfer",
         })
     }
 }
@@ -156,8 +163,8 @@ impl Load for CashValue {
     fn describe(&self, shares: Option<usize>) -> String {
         let points = |shares: usize| self.portfolios[&shares].len();
         match shares {
-            Some(shares) => format!("{} policies, in blocks of 256", points(shares)),
-            None => format!("{} policies for each worker, in blocks of 256", points(1)),
+            Some(shares) => format!("{} policies, in blocks of 512", points(shares)),
+            None => format!("{} policies for each worker, in blocks of 512", points(1)),
         }
     }
 
@@ -175,6 +182,80 @@ impl Load for CashValue {
                 "a net cash flow of {}, not {expected}",
                 found.net_cashflow
             ))
+        }
+    }
+}
+
+/// The matrix of distances between clusters, the left ones as often as there are shares. (The matching does less work for copies of clusters
+/// that it has seen, so that its shares would not be equal.)
+struct Clouds {
+    /// By shares; one share and those of the strong study are always there.
+    lefts: BTreeMap<usize, Clusters>,
+    rights: Clusters,
+    strong: usize,
+    /// The sum of one share's distances, from a serial run.
+    expected: f64,
+}
+
+impl Clouds {
+    fn new(counts: &[usize], quick: bool) -> Result<Self, Box<dyn Error>> {
+        let (left, right) = match quick {
+            true => ((6, 30), (5, 40)),
+            false => ((40, 200), (50, 450)),
+        };
+        let left = generate(left.0, left.1, 1)?;
+        let rights = generate(right.0, right.1, 2)?;
+        let strong = 4;
+        let mut lefts = BTreeMap::new();
+        for &shares in counts.iter().chain(&[1, strong]) {
+            if let Entry::Vacant(place) = lefts.entry(shares) {
+                place.insert(copies(&left, shares)?);
+            }
+        }
+        let serial = Chamfer::new().chunking(Chunking::serial());
+        let expected = serial.matrix(&left, &rights)?.iter().sum();
+        Ok(Self {
+            lefts,
+            rights,
+            strong,
+            expected,
+        })
+    }
+}
+
+fn copies(clusters: &Clusters, times: usize) -> Result<Clusters, Box<dyn Error>> {
+    let views = vec![clusters.points(); times];
+    let points = ndarray::concatenate(Axis(0), &views)?;
+    let mut offsets = vec![0];
+    for copy in 0..times {
+        let first = copy * clusters.num_points();
+        offsets.extend(clusters.offsets()[1..].iter().map(|offset| first + offset));
+    }
+    Ok(Clusters::new("left", points.view(), &offsets)?)
+}
+
+impl Load for Clouds {
+    fn strong_shares(&self) -> usize {
+        self.strong
+    }
+
+    fn describe(&self, shares: Option<usize>) -> String {
+        let pairs = |shares: usize| self.lefts[&shares].num_points() * self.rights.num_points();
+        match shares {
+            Some(shares) => format!("{} pairs of points", pairs(shares)),
+            None => format!("{} pairs of points for each worker", pairs(1)),
+        }
+    }
+
+    fn run(&self, pool: &Pool, shares: usize) -> Result<(), String> {
+        let matrix = Chamfer::new()
+            .pool(pool)
+            .matrix(&self.lefts[&shares], &self.rights);
+        let found: f64 = matrix.map_err(|error| error.to_string())?.iter().sum();
+        let expected = self.expected * shares as f64;
+        match (found - expected).abs() <= 1e-9 * expected {
+            true => Ok(()),
+            false => Err(format!("distances of {found} in all, not {expected}")),
         }
     }
 }

@@ -1,0 +1,54 @@
+//! Cash values: the shipped portfolio, with and without the totals of each month.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use scipar::Chunking;
+use scipar::kernels::cash_value::{
+    Assumptions, Portfolio, PresentValues, Projector, project_serial,
+};
+
+use super::{Case, Contender, Size, digest};
+
+pub(super) fn cases(size: Size) -> Vec<Case> {
+    let points = match size {
+        Size::Full | Size::Quick => "model_points_10000.csv",
+        Size::Tiny => "model_points_mixed200.csv",
+    };
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/cash_value");
+    let portfolio = Portfolio::read_csv(data.join(points)).expect("shipped data");
+    let assumptions = Assumptions::read_dir(data).expect("shipped data");
+    // Points times months, as if each were projected to the last month of the longest.
+    let horizon = project_serial(&portfolio, &assumptions)
+        .expect("shipped data")
+        .horizon();
+    let work = (portfolio.len() as f64 * horizon as f64, " months");
+    let of = |values: &[PresentValues]| {
+        digest(values.iter().flat_map(|v| v.to_array().map(f64::to_bits)))
+    };
+    let input = Rc::new((portfolio, assumptions));
+    let totals = |name, chunking| {
+        let input = Rc::clone(&input);
+        Contender::new(name, move || {
+            let projector = Projector::new(&input.0, &input.1).chunking(chunking);
+            of(projector.run().expect("shipped data").present_values())
+        })
+    };
+    let alone = |name, chunking| {
+        let input = Rc::clone(&input);
+        Contender::new(name, move || {
+            let projector = Projector::new(&input.0, &input.1).chunking(chunking);
+            of(&projector.present_values().expect("shipped data"))
+        })
+    };
+    vec![Case {
+        name: format!("cash values, {} points", input.0.len()),
+        work,
+        contenders: vec![
+            totals("serial", Chunking::serial()),
+            totals("parallel", Chunking::size(1)),
+            alone("serial, PV", Chunking::serial()),
+            alone("parallel, PV", Chunking::size(1)),
+        ],
+    }]
+}
