@@ -363,7 +363,22 @@ where
 }
 
 /// One item, by itself.
+///
+/// It cannot be cancelled, as whoever waits for it has the pool: so its answer can be waited for by reading.
 pub(super) fn one_or_error<A, R>(
+    fleet: &Fleet,
+    task: Task<A, R>,
+    arguments: &A,
+) -> Result<R, ProcessError>
+where
+    A: Serialize + Sync,
+    R: DeserializeOwned + Send,
+{
+    one_unless(None, fleet, task, arguments)
+}
+
+fn one_unless<A, R>(
+    cancel: Option<CancelToken>,
     fleet: &Fleet,
     task: Task<A, R>,
     arguments: &A,
@@ -375,7 +390,7 @@ where
     let options = Options {
         fleet,
         max_workers: 1,
-        cancel: Some(fleet.killed().clone()),
+        cancel,
         deadline: None,
         listener: None,
         stops: false,
@@ -401,13 +416,13 @@ where
     })
 }
 
-/// As [`one_or_error`], with the task's panic as a panic of this thread.
+/// As [`one_or_error`], until the pool is killed, and with the task's panic as a panic of this thread.
 pub(super) fn one<A, R>(fleet: &Fleet, task: Task<A, R>, arguments: &A) -> Result<R, ProcessError>
 where
     A: Serialize + Sync,
     R: DeserializeOwned + Send,
 {
-    let result = one_or_error(fleet, task, arguments);
+    let result = one_unless(Some(fleet.killed().clone()), fleet, task, arguments);
     match result {
         Err(error) if error.is_panic() => panic_of(error.panic_text()).resume(),
         result => result,

@@ -107,6 +107,9 @@ impl<G: Goods> Run<'_, G> {
     /// Drives with this thread, and with others as soon as there is work enough for them.
     pub(super) fn drive_all<R: DeserializeOwned + Send>(&self) -> Vec<Haul<R>> {
         let workers = self.max_workers.min(lock(&self.desk).total()).max(1);
+        if workers == 1 {
+            return vec![self.drive(true, &mut || ())];
+        }
         std::thread::scope(|scope| {
             let mut others = Vec::new();
             let mut hire = || {
