@@ -88,6 +88,19 @@
 //! * The initial account of a point issued at time 0 is credited, but not counted as in force before.
 //! * A whole-life policy does not usually mature: the table's last columns reach 1 years before the last age.
 
+//!
+//! # How fast it is, and why not faster
+//!
+//! A month of a point is 57 operations in double precision, 21 multiplications and 36 additions or comparisons, 14 of which are the totals over
+//! the points. Eight points are computed side by side; a group of eight has 1.2 KiB of state, so a block of 512 points stays in the second cache
+//! (77 KiB), and the inner loop waits for no memory. It is compiled for AVX-512, AVX2 and the baseline of the target, and the
+//! best that the machine has is taken when the program runs (feature `simd`); multiplications and additions are not fused, so the bits are the same.
+//!
+//! A core that does one addition of eight numbers per cycle, such as Zen 4, needs at least 36 cycles for a month of eight points. The shipped
+//! portfolio of 10,000 points is 5.8 million months: 26 million cycles, 7 ms at 3.7 GHz. The inner loop takes about 7 of the 11 ms that the
+//! projection takes on such a core: it is as fast as its additions. The rest are the changes of rates once a year (2 ms) and the totals.
+//! [`Projector::present_values`] leaves the totals out: 9 ms.
+
 mod assumptions;
 mod block;
 #[cfg(feature = "csv")]
