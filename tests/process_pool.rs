@@ -138,7 +138,7 @@ fn context_shared_spawn_stream() {
 #[test]
 fn a_task_that_takes_too_long_is_killed() {
     watched("timeout", || {
-        let limit = std::time::Duration::from_millis(200);
+        let limit = std::time::Duration::from_millis(500);
         let pool = ProcessPool::builder()
             .workers(2)
             .task_timeout(limit)
@@ -153,7 +153,7 @@ fn a_task_that_takes_too_long_is_killed() {
                 outcome => assert!(outcome.is_done(), "{i} {outcome:?}"),
             }
         }
-        assert!(began.elapsed().as_secs() < 2);
+        assert!(began.elapsed().as_secs() < 10);
     });
 }
 
@@ -197,12 +197,12 @@ fn long_items_are_not_queued_behind_each_other() {
         let pool = ProcessPool::new(3).unwrap();
         for chunking in [Chunking::size(1), Chunking::auto()] {
             let began = std::time::Instant::now();
-            let slept = pool.par_map_chunked(&[300_u64; 3], chunking, sleepy);
-            assert_eq!(slept.unwrap(), [300; 3]);
+            let slept = pool.par_map_chunked(&[700_u64; 3], chunking, sleepy);
+            assert_eq!(slept.unwrap(), [700; 3]);
             let took = began.elapsed().as_millis();
             assert!(
-                took < 590,
-                "{chunking:?}: {took} ms for three times 300 at once"
+                took < 1_350,
+                "{chunking:?}: {took} ms for three times 700 at once"
             );
         }
     });
