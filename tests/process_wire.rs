@@ -103,7 +103,7 @@ fn header(kind: u8, len: usize, descriptors: u8) -> Vec<u8> {
 const HUGE: [u8; 9] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
 
 /// Whatever is announced.
-const ALLOWED: usize = (1 << 20) + 6 * (128 << 10);
+const ALLOWED: usize = (1 << 20) + 6 * (64 << 10);
 
 fn refused<B: DeserializeOwned + std::fmt::Debug>(sent: &[u8], what: &str) {
     let (near, mut far) = half::<B>();
@@ -131,8 +131,8 @@ fn message(body: &[u8]) -> Vec<u8> {
 fn announcements_are_not_believed() {
     let _alone = alone();
     watched("announcements", || {
-        refused::<u64>(&header(1, 128 << 10, 0), "a header alone");
-        refused::<u64>(&header(1, (128 << 10) + 1, 0), "a segment that is too long");
+        refused::<u64>(&header(1, 64 << 10, 0), "a header alone");
+        refused::<u64>(&header(1, (64 << 10) + 1, 0), "a segment that is too long");
         refused::<String>(&message(&HUGE), "a string");
         refused::<Vec<u64>>(&message(&HUGE), "numbers");
         refused::<Vec<u8>>(&message(&HUGE), "bytes");

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::desk::{Cut, Desk};
 use super::fleet::Fleet;
 use super::goods::Goods;
-use super::run::{Failure, Haul, IN_FLIGHT, Piece, Run, Words};
+use super::run::{Failure, Haul, Piece, Run, Words};
 use crate::error::Panic;
 use crate::parallel::{CancelToken, Control, Listener, Outcome, Outcomes, Report, RunError, Stop};
 use crate::process::error::ProcessError;
@@ -57,7 +57,6 @@ pub(super) fn run<'a, G: Goods, R: DeserializeOwned + Send>(
         repeatable: options.repeatable,
         span,
         max_workers: options.max_workers,
-        in_flight: IN_FLIGHT,
         over: AtomicBool::new(false),
         failures: Mutex::new(Vec::new()),
         fault: Mutex::new(None),

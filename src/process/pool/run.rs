@@ -62,7 +62,6 @@ pub(super) struct Run<'j, G> {
     /// Items per grain, for progress: grain `g` has the items `span(g)`.
     pub(super) span: &'j (dyn Fn(usize) -> Range<usize> + Sync),
     pub(super) max_workers: usize,
-    pub(super) in_flight: usize,
     pub(super) over: AtomicBool,
     pub(super) failures: Mutex<Vec<(usize, Failure)>>,
     /// Why no worker could be had.
@@ -91,7 +90,7 @@ pub(super) struct Flight {
 }
 
 /// Units that a worker has at once: one that it works on, and one that waits for it.
-pub(super) const IN_FLIGHT: usize = 2;
+const IN_FLIGHT: usize = 2;
 
 /// Units that take so long are not queued at a worker that is busy: another one may be free before it.
 const LONG_UNIT: Duration = Duration::from_millis(10);
@@ -210,7 +209,7 @@ impl<G: Goods> Run<'_, G> {
         loop {
             // Where a unit takes long, the next one is kept for whoever is free first: its way is lost in it.
             let room_for = if haul.last_wall.is_some_and(|wall| wall < LONG_UNIT) {
-                self.in_flight
+                IN_FLIGHT
             } else {
                 1
             };
