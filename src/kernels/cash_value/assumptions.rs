@@ -109,14 +109,7 @@ impl Assumptions {
     ///
     /// [`CashValueError::UnknownScenario`] lists the scenarios there are.
     pub fn with_scenario(mut self, id: u32) -> Result<Self, CashValueError> {
-        let scenarios = &self.tables.normal_draws;
-        self.scenario = scenarios
-            .iter()
-            .position(|scenario| scenario.id == id)
-            .ok_or_else(|| {
-                let known = scenarios.iter().map(|scenario| scenario.id).collect();
-                CashValueError::UnknownScenario { id, known }
-            })?;
+        self.scenario = self.find_scenario(id)?;
         Ok(self)
     }
 
@@ -148,6 +141,21 @@ impl Assumptions {
 
     pub(super) fn selected(&self) -> &Scenario {
         &self.tables.normal_draws[self.scenario]
+    }
+
+    /// The index of a scenario among the draws.
+    fn find_scenario(&self, id: u32) -> Result<usize, CashValueError> {
+        let scenarios = &self.tables.normal_draws;
+        let found = scenarios.iter().position(|scenario| scenario.id == id);
+        found.ok_or_else(|| {
+            let known = scenarios.iter().map(|scenario| scenario.id).collect();
+            CashValueError::UnknownScenario { id, known }
+        })
+    }
+
+    pub(super) fn scenario_of(&self, id: u32) -> Result<&Scenario, CashValueError> {
+        self.find_scenario(id)
+            .map(|index| &self.tables.normal_draws[index])
     }
 
     pub(super) fn rates(&self) -> &Rates {

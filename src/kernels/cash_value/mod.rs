@@ -106,6 +106,7 @@ mod block;
 #[cfg(feature = "csv")]
 mod csv;
 mod error;
+mod group;
 mod parallel;
 mod plan;
 mod portfolio;
@@ -114,6 +115,7 @@ mod rates;
 mod serial;
 #[cfg(feature = "csv")]
 mod sheet;
+mod step;
 mod tables;
 #[cfg(test)]
 mod testing;

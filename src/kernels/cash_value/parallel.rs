@@ -9,6 +9,8 @@ use super::error::CashValueError;
 use super::plan::Plan;
 use super::portfolio::Portfolio;
 use super::projection::{PresentValues, Projection, check_values};
+use super::step::Month;
+use super::tables::Scenario;
 use super::totals::Totals;
 use crate::chunking::Chunking;
 use crate::pool::Pool;
@@ -24,9 +26,9 @@ use crate::pool::Pool;
 ///
 /// # Ordering and determinism
 ///
-/// Reproducible: the same bits for any number of workers. Points are taken in blocks of 256 by their position,
-/// present values come in portfolio order, and the totals of the blocks are combined in a tree that depends
-/// on the number of points alone. (`exp` and `pow` are the system's, so another platform may differ in the last
+/// Reproducible: the same bits for any number of workers. Points are taken in blocks of 512, those with the most months
+/// ahead first, present values come in portfolio order, and the totals of the blocks are combined in a tree that depends
+/// on the points alone. (`exp` and `pow` are the system's, so another platform may differ in the last
 /// bits.) Present values of a point do not depend on its neighbours at all, except
 /// through T if it is past its term.
 ///
@@ -131,10 +133,45 @@ impl<'a> Projector<'a> {
     ///
     /// Re-raises a panic of the closure given to [`progress`](Self::progress).
     pub fn run(self) -> Result<Projection, CashValueError> {
-        let plan = Plan::new(self.portfolio, self.assumptions)?;
-        let (values, totals) = self.project::<true>(&plan);
-        let rows = totals.finish(&plan.months, plan.scalars);
-        Projection::new(&plan, values, &rows)
+        let selected = self.assumptions.selected();
+        let mut projections = self.run_all(&[selected])?;
+        Ok(projections.remove(0))
+    }
+
+    /// Projects the portfolio under each of some scenarios, given by their numbers; the results come in this order.
+    ///
+    /// Choose it for several scenarios: all their blocks are one piece of work for the pool, so that its workers
+    /// wait for each other once, and not once per scenario. Each projection has the bits of [`run`](Self::run) with that scenario
+    /// [selected](Assumptions::with_scenario). A report of progress counts the points of all scenarios.
+    ///
+    /// ```
+    /// use scipar::kernels::cash_value::{Assumptions, CashValueError, Portfolio, Projector};
+    ///
+    /// fn net_cash_flows(
+    ///     portfolio: &Portfolio,
+    ///     assumptions: &Assumptions,
+    /// ) -> Result<Vec<f64>, CashValueError> {
+    ///     let ten: Vec<u32> = (1..=10).collect();
+    ///     let projections = Projector::new(portfolio, assumptions).run_scenarios(&ten)?;
+    ///     Ok(projections.iter().map(|p| p.totals().net_cashflow).collect())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`project`], and [`CashValueError::UnknownScenario`]; before anything is computed where that is possible.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Cost
+    ///
+    /// That of [`run`](Self::run) times the number of scenarios; all results are kept, 72 bytes per point and scenario.
+    pub fn run_scenarios(self, scenarios: &[u32]) -> Result<Vec<Projection>, CashValueError> {
+        let find = |&id: &u32| self.assumptions.scenario_of(id);
+        let scenarios: Vec<&Scenario> = scenarios.iter().map(find).collect::<Result<_, _>>()?;
+        self.run_all(&scenarios)
     }
 
     /// Projects the portfolio for its present values alone, with the bits that [`run`](Self::run) gives them: about a third
@@ -148,37 +185,104 @@ impl<'a> Projector<'a> {
     ///
     /// As [`run`](Self::run).
     pub fn present_values(self) -> Result<Vec<PresentValues>, CashValueError> {
-        let plan = Plan::new(self.portfolio, self.assumptions)?;
-        let (values, _) = self.project::<false>(&plan);
+        let plan = Plan::new(
+            self.portfolio,
+            self.assumptions,
+            self.assumptions.selected(),
+        )?;
+        let (mut values, _) = self.project::<false>(std::slice::from_ref(&plan));
+        let values = values.remove(0);
         check_values(&plan, &values)?;
         Ok(values)
     }
 
-    fn project<const TOTALS: bool>(self, plan: &Plan<'_>) -> (Vec<PresentValues>, Totals) {
-        let mut values = vec![PresentValues::default(); self.portfolio.len()];
+    fn run_all(self, scenarios: &[&Scenario]) -> Result<Vec<Projection>, CashValueError> {
+        let plan = |&scenario| Plan::new(self.portfolio, self.assumptions, scenario);
+        let plans: Vec<Plan<'_>> = scenarios.iter().map(plan).collect::<Result<_, _>>()?;
+        let (values, totals) = self.project::<true>(&plans);
+        let mut totals = totals.into_iter().peekable();
+        let each = plans.iter().zip(values).enumerate();
+        each.map(|(run, (plan, values))| {
+            // A portfolio without points has no totals.
+            let totals = totals.next_if(|(of, _)| *of == run);
+            let totals = totals.map_or_else(Totals::default, |(_, totals)| totals);
+            Projection::new(plan, values, &totals.finish(&plan.months, plan.scalars))
+        })
+        .collect()
+    }
+
+    /// For each plan the values of its points; the totals of the plans that have any, with their indices.
+    fn project<const TOTALS: bool>(self, plans: &[Plan<'_>]) -> (Vec<Values>, Runs) {
+        let points = self.portfolio.len();
+        let courses: Vec<_> = plans.iter().map(|plan| (Month::all(plan), plan)).collect();
+        let order = plans.first().map_or_else(Vec::new, Plan::by_months_ahead);
+        let mut values = vec![PresentValues::default(); points * plans.len()];
         let finished = AtomicUsize::new(0);
         let pool = match self.pool {
             Some(pool) => pool,
             None => Pool::global(),
         };
-        let blocks: Vec<(usize, &mut [PresentValues])> =
-            values.chunks_mut(BLOCK).enumerate().collect();
-        let project_one = |(block, values): (usize, &mut [PresentValues])| {
-            let rows = project_block::<TOTALS>(plan, block * BLOCK, values);
+        let mut blocks = Vec::new();
+        for (run, values) in values.chunks_mut(points.max(1)).enumerate() {
+            let parts = order
+                .chunks(BLOCK)
+                .zip(values.chunks_mut(BLOCK))
+                .enumerate();
+            blocks.extend(parts.map(|(index, (points, values))| Block {
+                run,
+                index,
+                points,
+                values,
+            }));
+        }
+        let project_one = |block: Block<'_>| {
+            let (months, plan) = &courses[block.run];
+            let rows = project_block::<TOTALS>(plan, months, block.points, block.values);
             if let Some(report) = &self.progress {
-                report(finished.fetch_add(values.len(), Ordering::Relaxed) + values.len());
+                let more = block.points.len();
+                report(finished.fetch_add(more, Ordering::Relaxed) + more);
             }
-            Totals::of_block(block, rows)
+            vec![(block.run, Totals::of_block(block.index, rows))]
         };
-        let totals = pool.par_map_reduce_chunked(
-            blocks,
-            self.chunking,
-            project_one,
-            Totals::default,
-            Totals::join,
-        );
-        (values, totals)
+        let totals =
+            pool.par_map_reduce_chunked(blocks, self.chunking, project_one, Vec::new, join);
+        let by_point = |values: &[PresentValues]| {
+            let mut by_point = vec![PresentValues::default(); points];
+            for (&point, &values) in order.iter().zip(values) {
+                by_point[point] = values;
+            }
+            by_point
+        };
+        let of_run = |run| by_point(&values[run * points..][..points]);
+        ((0..plans.len()).map(of_run).collect(), totals)
     }
+}
+
+/// The present values of a portfolio under one scenario.
+type Values = Vec<PresentValues>;
+
+/// Totals of neighbouring blocks, which may belong to several runs through the portfolio.
+type Runs = Vec<(usize, Totals)>;
+
+/// Some points in one run through the portfolio.
+struct Block<'a> {
+    run: usize,
+    index: usize,
+    points: &'a [usize],
+    values: &'a mut [PresentValues],
+}
+
+/// Joins the totals of neighbouring blocks of the same run.
+fn join(mut left: Runs, right: Runs) -> Runs {
+    for (run, next) in right {
+        match left.last_mut() {
+            Some((last, totals)) if *last == run => {
+                *totals = std::mem::take(totals).join(next);
+            }
+            _ => left.push((run, next)),
+        }
+    }
+    left
 }
 
 impl fmt::Debug for Projector<'_> {

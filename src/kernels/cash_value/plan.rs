@@ -4,7 +4,7 @@ use super::assumptions::Assumptions;
 use super::error::CashValueError;
 use super::portfolio::Portfolio;
 use super::rates::{Months, Rates, Terms};
-use super::tables::Scalars;
+use super::tables::{Scalars, Scenario};
 
 /// Everything a projection reads.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Plan<'a> {
     pub(super) months: Months,
     /// By index of the portfolio's specs.
     terms: Vec<&'a Terms>,
+    /// For each point the months to the end of its term, that month included; not positive for those past it.
+    months_ahead: Vec<i64>,
 }
 
 /// One point with its static attributes.
@@ -37,6 +39,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(
         portfolio: &'a Portfolio,
         assumptions: &'a Assumptions,
+        scenario: &Scenario,
     ) -> Result<Self, CashValueError> {
         let (rates, scalars) = (assumptions.rates(), assumptions.scalars());
         let terms = find_terms(portfolio, assumptions)?;
@@ -47,12 +50,10 @@ impl<'a> Plan<'a> {
             rates,
             months,
             terms,
+            months_ahead: Vec::new(),
         };
-        let horizon = plan.find_horizon(assumptions)?;
-        let (spot_rates, draws) = (
-            &assumptions.tables().spot_rates,
-            &assumptions.selected().draws,
-        );
+        let (spot_rates, draws) = (&assumptions.tables().spot_rates, &scenario.draws);
+        let horizon = plan.find_horizon(spot_rates.len(), draws.len())?;
         plan.months = Months::new(horizon, spot_rates, draws, scalars)?;
         Ok(plan)
     }
@@ -82,21 +83,46 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The points, those that have the most months ahead first, else in their order.
+    pub(super) fn by_months_ahead(&self) -> Vec<usize> {
+        let horizon = self.horizon();
+        // Points past their term are projected to the end.
+        let ahead = |&months: &i64| match usize::try_from(months) {
+            Ok(months @ 1..) => months.min(horizon),
+            _ => horizon,
+        };
+        let ahead: Vec<usize> = self.months_ahead.iter().map(ahead).collect();
+        let mut places = vec![0; horizon + 1];
+        for &months in &ahead {
+            places[months] += 1;
+        }
+        let mut before = 0;
+        for place in places.iter_mut().rev() {
+            before += std::mem::replace(place, before);
+        }
+        let mut order = vec![0; ahead.len()];
+        for (point, months) in ahead.into_iter().enumerate() {
+            let place = &mut places[months];
+            order[*place] = point;
+            *place += 1;
+        }
+        order
+    }
+
     /// The longest projection of any point, checked against the tables.
-    fn find_horizon(&self, assumptions: &Assumptions) -> Result<usize, CashValueError> {
+    fn find_horizon(&mut self, spot_rates: usize, draws: usize) -> Result<usize, CashValueError> {
         let months_of = |point| {
             let policy = self.policy(point);
-            (policy.end - policy.start + 1).max(0)
+            policy.end - policy.start + 1
         };
+        self.months_ahead = (0..self.portfolio.len()).map(months_of).collect();
         let (mut point, mut months) = (0, 0);
-        for candidate in 0..self.portfolio.len() {
-            let needed = months_of(candidate);
+        for (candidate, &needed) in self.months_ahead.iter().enumerate() {
             if needed > months {
                 (point, months) = (candidate, needed);
             }
         }
-        let draws = assumptions.selected().draws.len();
-        let spot_months = assumptions.tables().spot_rates.len().saturating_mul(12);
+        let spot_months = spot_rates.saturating_mul(12);
         let (limit, table) = match draws <= spot_months {
             true => (draws, "normal draw"),
             false => (spot_months, "spot rate"),

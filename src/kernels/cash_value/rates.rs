@@ -20,6 +20,8 @@ pub(super) struct Rates {
     lapse: Vec<f64>,
     /// The age at which whole-life policies end.
     last_age: i64,
+    /// The policy year from which neither lapse rates nor surrender charges change.
+    settled: i64,
     /// By index of the product table.
     terms: Vec<Terms>,
 }
@@ -44,7 +46,10 @@ impl Rates {
             .position(|row| row.iter().all(|&q| q == 1.0))
             .unwrap_or(rates.len().saturating_sub(1));
         let annual_lapse = |year: i64| (0.1 - 0.02 * year as f64).max(0.02);
+        let charged = tables.surrender_charges.iter();
+        let charged = charged.map(|charge| charge.rates.len() as i64).max();
         Rates {
+            settled: charged.unwrap_or(0).max(LAST_LAPSE_YEAR),
             first_age: i64::from(*first_age),
             columns: rates.first().map_or(0, Vec::len),
             mortality: rates.iter().flatten().map(|&q| monthly(q)).collect(),
@@ -62,6 +67,10 @@ impl Rates {
 
     pub(super) fn last_age(&self) -> i64 {
         self.last_age
+    }
+
+    pub(super) fn settled(&self) -> i64 {
+        self.settled
     }
 
     pub(super) fn terms(&self, product: usize) -> &Terms {

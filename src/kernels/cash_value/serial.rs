@@ -24,7 +24,7 @@ pub fn project_serial(
     portfolio: &Portfolio,
     assumptions: &Assumptions,
 ) -> Result<Projection, CashValueError> {
-    let plan = Plan::new(portfolio, assumptions)?;
+    let plan = Plan::new(portfolio, assumptions, assumptions.selected())?;
     let mut totals = vec![[0.0; COLUMNS]; plan.horizon()];
     let present_values = (0..portfolio.len())
         .map(|i| project_point(&plan, &plan.policy(i), &mut totals))

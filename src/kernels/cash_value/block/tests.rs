@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::group::{Lanes, State};
 use super::super::testing::{POINT, Point, both, compare, extended, portfolio};
 use super::super::{project, project_serial};
 use super::*;
@@ -111,4 +112,17 @@ fn blocks_that_end_at_different_months_agree_with_the_serial_projection() {
     };
     both(&[[short; BLOCK], [long; BLOCK]].concat());
     both(&[[long; BLOCK], [short; BLOCK]].concat());
+}
+
+#[test]
+fn groups_that_age_together_die_out_lane_by_lane() {
+    // The table's last columns reach 1 in different years, and all have their anniversaries in the same months.
+    let point = |i: i32| Point {
+        spec: "SW",
+        age: 100 + i % 8,
+        duration: 5,
+        account: 1e5,
+        ..POINT
+    };
+    both(&(0..24).map(point).collect::<Vec<_>>());
 }

@@ -122,7 +122,7 @@ fn the_present_value_of_the_net_flows_is_the_net_present_value() {
     ];
     let projection = both(&points);
     let plan_portfolio = portfolio(&points);
-    let plan = Plan::new(&plan_portfolio, extended()).unwrap();
+    let plan = Plan::new(&plan_portfolio, extended(), extended().selected()).unwrap();
     let flows = flow(&projection, "Net Cashflow")
         .iter()
         .zip(&plan.months.discount);
