@@ -67,6 +67,8 @@ pub mod plain;
 mod tile;
 mod tree;
 mod types;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod wide;
 
 pub use parallel::{Chamfer, chamfer, chamfer_matrix, nearest_clusters, nearest_neighbours};
 pub use types::{Matching, Metric, Nearest, Neighbour, Reduction};

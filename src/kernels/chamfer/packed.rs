@@ -2,8 +2,8 @@
 
 use crate::kernels::clusters::Clusters;
 
-/// Points that one instruction takes.
-pub(super) const LANES: usize = 4;
+/// Points that one instruction takes, of the widest set.
+pub(super) const LANES: usize = 8;
 
 /// Points that are compared with each other set's points at once.
 pub(super) const ROWS: usize = 8;

@@ -1,12 +1,34 @@
-//! The inner loops: eight points against four at a time, compiled for several instruction sets.
+//! The inner loops: eight points against four or eight at a time, compiled for several instruction sets.
 //!
-//! Written on arrays of fixed length, which the compiler turns into vector instructions; `multiversion` compiles it once
-//! for the baseline (SSE2, NEON) and once for AVX2, and picks one at run time. Nothing here is fused or
+//! Written on arrays of fixed length, which the compiler turns into vector instructions; `multiversion` compiles it
+//! for the baseline (SSE2, NEON), for AVX2 and for AVX-512, and picks one at run time. Nothing here is fused or
 //! reordered, and a minimum is the same in any order, so all of them give the bits of the plain formulas.
-//! (AVX-512 is left out: its target features need a newer compiler than this crate does, and it was 4 % faster on the one core tried.)
 
 use super::packed::{LANES, Lane, Packed, ROWS, Set};
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+use super::wide::wide;
 use super::{Metric, Nearest, Reduction};
+
+/// `W` numbers at a time.
+pub(super) trait Vector<const W: usize>: Copy {
+    /// The lesser ones of numbers that are neither negative nor NaN.
+    fn lesser(self, a: [f64; W], b: [f64; W]) -> [f64; W];
+}
+
+/// What fits into sixteen registers of four numbers: AVX2, and whatever has less.
+#[derive(Clone, Copy)]
+pub(super) struct Narrow;
+
+impl Vector<4> for Narrow {
+    #[inline(always)]
+    fn lesser(self, a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
+        let mut least = b;
+        for lane in 0..4 {
+            least[lane] = lesser(a[lane], b[lane]);
+        }
+        least
+    }
+}
 
 /// What is minimised, before any root is taken.
 trait Kind {
@@ -58,7 +80,8 @@ fn lesser(a: f64, b: f64) -> f64 {
 ///
 /// `D` is the dimension, or 0 where it is known at run time only.
 #[inline(always)]
-fn sweep<K: Kind, const D: usize>(
+fn sweep<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     dim: usize,
     rows: &[f64],
     columns: &[Lane],
@@ -66,56 +89,101 @@ fn sweep<K: Kind, const D: usize>(
 ) -> [f64; ROWS] {
     let dim = if D == 0 { dim } else { D };
     assert_eq!(rows.len(), ROWS * dim);
-    let mut least = [[f64::INFINITY; LANES]; ROWS];
-    let groups = columns.chunks_exact(dim);
+    let mut least = [[f64::INFINITY; W]; ROWS];
     match least_of_columns {
         Some(lanes) => {
-            for (column, of_column) in groups.zip(lanes) {
-                *of_column = compare::<K, D>(dim, rows, column, &mut least, *of_column);
+            if W == LANES {
+                // Half the rows at a time, so that their minima stay in registers beside their coordinates.
+                let (first, second) = least.split_at_mut(ROWS / 2);
+                let (upper, lower) = rows.split_at(ROWS / 2 * dim);
+                pass::<K, V, D, W, 4>(v, dim, upper, columns, first, lanes);
+                pass::<K, V, D, W, 4>(v, dim, lower, columns, second, lanes);
+            } else {
+                pass::<K, V, D, W, ROWS>(v, dim, rows, columns, &mut least, lanes);
             }
         }
         None => {
-            for column in groups {
-                compare::<K, D>(dim, rows, column, &mut least, [0.0; LANES]);
+            for column in columns.chunks_exact(dim) {
+                let mut of_column = [f64::INFINITY; LANES];
+                compare::<K, V, D, W, ROWS>(v, dim, rows, column, &mut least, &mut of_column);
             }
         }
     }
-    let mut lowest = [0.0; ROWS];
-    for (lowest, lanes) in lowest.iter_mut().zip(&least) {
-        let [a, b, c, d] = *lanes;
-        *lowest = lesser(lesser(a, b), lesser(c, d));
+    let mut lowest = [f64::INFINITY; ROWS];
+    for (lowest, lanes) in lowest.iter_mut().zip(least) {
+        *lowest = lowest_of(lanes);
     }
     lowest
 }
 
-/// Eight rows against four columns.
+/// `R` rows against all columns.
+#[inline(always)]
+fn pass<K: Kind, V: Vector<W>, const D: usize, const W: usize, const R: usize>(
+    v: V,
+    dim: usize,
+    rows: &[f64],
+    columns: &[Lane],
+    least: &mut [[f64; W]],
+    least_of_columns: &mut [Lane],
+) {
+    let dim = if D == 0 { dim } else { D };
+    let mut of_rows = [[f64::INFINITY; W]; R];
+    for (column, of_column) in columns.chunks_exact(dim).zip(least_of_columns) {
+        compare::<K, V, D, W, R>(v, dim, rows, column, &mut of_rows, of_column);
+    }
+    least.copy_from_slice(&of_rows);
+}
+
+/// The least of some numbers: halves against halves.
+#[inline(always)]
+fn lowest_of<const W: usize>(mut lanes: [f64; W]) -> f64 {
+    let mut width = W / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = lesser(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// `R` rows against a group of columns.
 ///
 /// A function, as a closure would not be compiled for the instruction set of its caller.
 #[inline(always)]
-fn compare<K: Kind, const D: usize>(
+fn compare<K: Kind, V: Vector<W>, const D: usize, const W: usize, const R: usize>(
+    v: V,
     dim: usize,
     rows: &[f64],
     column: &[Lane],
-    least: &mut [Lane; ROWS],
-    mut of_column: Lane,
-) -> Lane {
+    least: &mut [[f64; W]; R],
+    least_of_column: &mut Lane,
+) {
     let dim = if D == 0 { dim } else { D };
-    for (row, least) in least.iter_mut().enumerate() {
-        let mut sum = [0.0; LANES];
-        for k in 0..dim {
-            let x = rows[row * dim + k];
-            for lane in 0..LANES {
-                let term = K::term(x, column[k][lane]);
-                sum[lane] = if k == 0 { term } else { sum[lane] + term };
+    for at in (0..LANES).step_by(W) {
+        // Groups that are not full end in points at infinity.
+        if at > 0 && column[0][at] == f64::INFINITY {
+            break;
+        }
+        let mut of_column = [0.0; W];
+        of_column.copy_from_slice(&least_of_column[at..at + W]);
+        for (row, least) in least.iter_mut().enumerate() {
+            let mut sum = [0.0; W];
+            for k in 0..dim {
+                let x = rows[row * dim + k];
+                for lane in 0..W {
+                    let term = K::term(x, column[k][at + lane]);
+                    sum[lane] = if k == 0 { term } else { sum[lane] + term };
+                }
             }
+            for value in &mut sum {
+                *value = K::value(*value);
+            }
+            *least = v.lesser(sum, *least);
+            of_column = v.lesser(sum, of_column);
         }
-        for lane in 0..LANES {
-            let value = K::value(sum[lane]);
-            least[lane] = lesser(value, least[lane]);
-            of_column[lane] = lesser(value, of_column[lane]);
-        }
+        least_of_column[at..at + W].copy_from_slice(&of_column);
     }
-    of_column
 }
 
 /// How clusters are compared.
@@ -125,15 +193,22 @@ pub(super) struct Measure {
     pub(super) reduction: Reduction,
 }
 
-/// Calls a generic function for a metric and a dimension.
+/// Calls a generic function for a metric, a dimension and the instruction set for which its caller is compiled.
 macro_rules! instance {
+    ($metric:expr, $dim:expr, widest $function:ident ($($argument:expr),*)) => {{
+        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+        if let Some(wide) = wide!() {
+            return instance!($metric, $dim, $function(wide, $($argument),*));
+        }
+        instance!($metric, $dim, $function(Narrow, $($argument),*))
+    }};
     ($metric:expr, $dim:expr, $function:ident ($($argument:expr),*)) => {
         match ($metric, $dim) {
-            (Metric::SqrtDot, 3) => $function::<Products, 3>($($argument),*),
-            (Metric::SqrtDot, _) => $function::<Products, 0>($($argument),*),
-            (_, 2) => $function::<Squares, 2>($($argument),*),
-            (_, 3) => $function::<Squares, 3>($($argument),*),
-            (_, _) => $function::<Squares, 0>($($argument),*),
+            (Metric::SqrtDot, 3) => $function::<Products, _, 3, _>($($argument),*),
+            (Metric::SqrtDot, _) => $function::<Products, _, 0, _>($($argument),*),
+            (_, 2) => $function::<Squares, _, 2, _>($($argument),*),
+            (_, 3) => $function::<Squares, _, 3, _>($($argument),*),
+            (_, _) => $function::<Squares, _, 0, _>($($argument),*),
         }
     };
 }
@@ -151,7 +226,13 @@ pub(super) fn full_distance(
 /// The Chamfer distance of two sets, or `None` if it is more than `limit`.
 ///
 /// `scratch` is any vector: it saves an allocation.
-#[cfg_attr(feature = "simd", multiversion::multiversion(targets("x86_64+avx2")))]
+#[cfg_attr(
+    feature = "simd",
+    multiversion::multiversion(targets(
+        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+        "x86_64+avx2",
+    ))
+)]
 pub(super) fn distance(
     measure: Measure,
     left: Set<'_>,
@@ -162,7 +243,7 @@ pub(super) fn distance(
     instance!(
         measure.metric,
         left.dim,
-        either_way(measure, left, right, limit, scratch)
+        widest either_way(measure, left, right, limit, scratch)
     )
 }
 
@@ -181,7 +262,13 @@ pub(super) struct Search<'a> {
 /// Compares a left cluster with all right ones, as far as they may be of use to each other.
 ///
 /// One call for all of them: choosing an instruction set takes as long as comparing two very small clusters.
-#[cfg_attr(feature = "simd", multiversion::multiversion(targets("x86_64+avx2")))]
+#[cfg_attr(
+    feature = "simd",
+    multiversion::multiversion(targets(
+        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+        "x86_64+avx2",
+    ))
+)]
 pub(super) fn search(
     measure: Measure,
     left: Set<'_>,
@@ -192,12 +279,13 @@ pub(super) fn search(
     instance!(
         measure.metric,
         left.dim,
-        search_instance(measure, left, rights, search, scratch)
+        widest search_instance(measure, left, rights, search, scratch)
     );
 }
 
 #[inline(always)]
-fn search_instance<K: Kind, const D: usize>(
+fn search_instance<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     measure: Measure,
     left: Set<'_>,
     rights: &Packed,
@@ -222,7 +310,7 @@ fn search_instance<K: Kind, const D: usize>(
             of_right
         };
         let right = rights.set(j);
-        if let Some(distance) = either_way::<K, D>(measure, left, right, limit, scratch) {
+        if let Some(distance) = either_way::<K, V, D, W>(v, measure, left, right, limit, scratch) {
             nearest.offer(j, distance);
             nearest_of_right.offer(index, distance);
         }
@@ -230,7 +318,8 @@ fn search_instance<K: Kind, const D: usize>(
 }
 
 #[inline(always)]
-fn either_way<K: Kind, const D: usize>(
+fn either_way<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     measure: Measure,
     left: Set<'_>,
     right: Set<'_>,
@@ -242,11 +331,12 @@ fn either_way<K: Kind, const D: usize>(
         true => (left, right),
         false => (right, left),
     };
-    both_means::<K, D>(measure, rows, columns, limit, scratch)
+    both_means::<K, V, D, W>(v, measure, rows, columns, limit, scratch)
 }
 
 #[inline(always)]
-fn both_means<K: Kind, const D: usize>(
+fn both_means<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     measure: Measure,
     rows: Set<'_>,
     columns: Set<'_>,
@@ -263,7 +353,7 @@ fn both_means<K: Kind, const D: usize>(
     // With room for the rounding of this product and of the mean, so that none is given up that reaches the limit and no more.
     let most = most * (1.0 + 4.0 * f64::EPSILON) + f64::MIN_POSITIVE;
     for group in rows.rows.chunks_exact(ROWS * dim) {
-        let mut least = sweep::<K, D>(dim, group, columns.columns, Some(scratch));
+        let mut least = sweep::<K, V, D, W>(v, dim, group, columns.columns, Some(scratch));
         finish(metric, &mut least);
         for &least in &least[..left.min(ROWS)] {
             sum += least;
@@ -296,7 +386,13 @@ fn finish(metric: Metric, least: &mut [f64]) {
 /// Lowers the least of each row and, where wanted, of each column: squares or products, no roots.
 ///
 /// Both have room for the filled-up groups: a multiple of [`ROWS`] numbers and of [`LANES`].
-#[cfg_attr(feature = "simd", multiversion::multiversion(targets("x86_64+avx2")))]
+#[cfg_attr(
+    feature = "simd",
+    multiversion::multiversion(targets(
+        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+        "x86_64+avx2",
+    ))
+)]
 pub(super) fn lower(
     metric: Metric,
     dim: usize,
@@ -308,12 +404,13 @@ pub(super) fn lower(
     instance!(
         metric,
         dim,
-        lower_instance(dim, rows, columns, least_of_rows, least_of_columns)
+        widest lower_instance(dim, rows, columns, least_of_rows, least_of_columns)
     );
 }
 
 #[inline(always)]
-fn lower_instance<K: Kind, const D: usize>(
+fn lower_instance<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     dim: usize,
     rows: &[f64],
     columns: &[Lane],
@@ -323,7 +420,7 @@ fn lower_instance<K: Kind, const D: usize>(
     let dim = if D == 0 { dim } else { D };
     let groups = rows.chunks_exact(ROWS * dim);
     for (group, lowest) in groups.zip(least_of_rows.chunks_exact_mut(ROWS)) {
-        let least = sweep::<K, D>(dim, group, columns, least_of_columns.as_deref_mut());
+        let least = sweep::<K, V, D, W>(v, dim, group, columns, least_of_columns.as_deref_mut());
         for (lowest, least) in lowest.iter_mut().zip(least) {
             *lowest = lesser(least, *lowest);
         }
@@ -332,13 +429,14 @@ fn lower_instance<K: Kind, const D: usize>(
 
 /// Lowers the least squares of eight rows; for callers that are compiled for an instruction set themselves.
 #[inline(always)]
-pub(super) fn lower_squares<const D: usize>(
+pub(super) fn lower_squares<V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     dim: usize,
     rows: &[f64],
     columns: &[Lane],
     least: &mut [f64],
 ) {
-    let squares = sweep::<Squares, D>(dim, rows, columns, None);
+    let squares = sweep::<Squares, V, D, W>(v, dim, rows, columns, None);
     for (lowest, least) in least.iter_mut().zip(squares) {
         *lowest = lesser(least, *lowest);
     }
@@ -367,13 +465,24 @@ fn values<K: Kind, const D: usize>(point: &[f64], group: &[Lane]) -> Lane {
 }
 
 /// The first row of the columns at the least square, or product, of a point; 0 if that is infinite.
-#[cfg_attr(feature = "simd", multiversion::multiversion(targets("x86_64+avx2")))]
+#[cfg_attr(
+    feature = "simd",
+    multiversion::multiversion(targets(
+        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+        "x86_64+avx2",
+    ))
+)]
 pub(super) fn first(metric: Metric, point: &[f64], columns: &[Lane], least: f64) -> usize {
-    instance!(metric, point.len(), first_instance(point, columns, least))
+    instance!(metric, point.len(), widest first_instance(point, columns, least))
 }
 
 #[inline(always)]
-fn first_instance<K: Kind, const D: usize>(point: &[f64], columns: &[Lane], least: f64) -> usize {
+fn first_instance<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+    _: V,
+    point: &[f64],
+    columns: &[Lane],
+    least: f64,
+) -> usize {
     if least == f64::INFINITY {
         return 0;
     }

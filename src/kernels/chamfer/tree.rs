@@ -11,7 +11,9 @@
 //! gives is not defined, and its growing tree panics where 33 points share a coordinate.)
 
 use super::packed::{LANES, Lane, Packed, ROWS, Set};
-use super::tile::{lower_squares, squares};
+use super::tile::{Narrow, Vector, lower_squares, squares};
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+use super::wide::wide;
 
 /// Points of a leaf: a multiple of [`ROWS`] and [`LANES`].
 const LEAF: usize = 32;
@@ -110,8 +112,9 @@ impl Tree {
 
     /// Lowers the least squares of eight points.
     #[inline(always)]
-    fn lower<const D: usize>(
+    fn lower<V: Vector<W>, const D: usize, const W: usize>(
         &self,
+        v: V,
         points: &[f64],
         bounds: &[f64],
         least: &mut [f64],
@@ -127,7 +130,7 @@ impl Tree {
             loop {
                 let node = &self.nodes[index as usize];
                 if node.right == 0 {
-                    lower_squares::<D>(self.dim, points, self.columns(node), least);
+                    lower_squares::<V, D, W>(v, self.dim, points, self.columns(node), least);
                     limit = largest(least);
                     break;
                 }
@@ -281,17 +284,39 @@ impl Builder<'_> {
 /// Lowers the least squares of points to those of a tree, eight points in one walk.
 ///
 /// `points` and `least` are whole groups of [`ROWS`]; `rows`, where wanted, become the rows of the nearest.
-#[cfg_attr(feature = "simd", multiversion::multiversion(targets("x86_64+avx2")))]
+#[cfg_attr(
+    feature = "simd",
+    multiversion::multiversion(targets(
+        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
+        "x86_64+avx2",
+    ))
+)]
 pub(super) fn nearest(tree: &Tree, points: &[f64], least: &mut [f64], rows: Option<&mut [u32]>) {
+    #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+    if let Some(wide) = wide!() {
+        return nearest_in(wide, tree, points, least, rows);
+    }
+    nearest_in(Narrow, tree, points, least, rows);
+}
+
+#[inline(always)]
+fn nearest_in<V: Vector<W>, const W: usize>(
+    v: V,
+    tree: &Tree,
+    points: &[f64],
+    least: &mut [f64],
+    rows: Option<&mut [u32]>,
+) {
     match tree.dim {
-        2 => nearest_instance::<2>(tree, points, least, rows),
-        3 => nearest_instance::<3>(tree, points, least, rows),
-        _ => nearest_instance::<0>(tree, points, least, rows),
+        2 => nearest_instance::<V, 2, W>(v, tree, points, least, rows),
+        3 => nearest_instance::<V, 3, W>(v, tree, points, least, rows),
+        _ => nearest_instance::<V, 0, W>(v, tree, points, least, rows),
     }
 }
 
 #[inline(always)]
-fn nearest_instance<const D: usize>(
+fn nearest_instance<V: Vector<W>, const D: usize, const W: usize>(
+    v: V,
     tree: &Tree,
     points: &[f64],
     least: &mut [f64],
@@ -311,7 +336,7 @@ fn nearest_instance<const D: usize>(
                 high[k] = high[k].max(point[k]);
             }
         }
-        tree.lower::<D>(group, &bounds, least, &mut stack);
+        tree.lower::<V, D, W>(v, group, &bounds, least, &mut stack);
         if let Some(rows) = rows.as_deref_mut() {
             let rows = &mut rows[i * ROWS..(i + 1) * ROWS];
             tree.lowest_rows::<D>(group, &bounds, least, rows, &mut stack);
