@@ -183,11 +183,6 @@ impl Clusters {
         &self.points[self.offsets[index] * self.dim..self.offsets[index + 1] * self.dim]
     }
 
-    /// The number of points of one cluster.
-    pub(super) fn size(&self, index: usize) -> usize {
-        self.offsets[index + 1] - self.offsets[index]
-    }
-
     fn view(&self, rows: Range<usize>) -> ArrayView2<'_, f64> {
         let shape = (rows.len(), self.dim);
         let points = &self.points[rows.start * self.dim..rows.end * self.dim];

@@ -61,7 +61,10 @@
 //! *Trees.* Large sets of points are compared through k-d trees.
 
 mod check;
+mod matching;
+mod outline;
 mod packed;
+mod pair;
 mod parallel;
 pub mod plain;
 mod tile;

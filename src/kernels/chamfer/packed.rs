@@ -8,8 +8,21 @@ pub(super) const LANES: usize = 8;
 /// Points that are compared with each other set's points at once.
 pub(super) const ROWS: usize = 8;
 
-/// One coordinate of some points.
-pub(super) type Lane = [f64; LANES];
+/// One coordinate of some points, or another number for each of them; a whole line of the cache.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(super) struct Lane(pub(super) [f64; LANES]);
+
+impl Lane {
+    /// Infinity everywhere.
+    pub(super) const FAR: Lane = Lane([f64::INFINITY; LANES]);
+
+    /// The first `len` numbers of some lanes, one after the other.
+    #[inline(always)]
+    pub(super) fn numbers(lanes: &[Lane], len: usize) -> impl Iterator<Item = f64> {
+        lanes.iter().flat_map(|lane| lane.0).take(len)
+    }
+}
 
 /// Sets of points one after the other, as rows and as columns.
 ///
@@ -47,16 +60,33 @@ pub(super) struct Set<'a> {
 impl Packed {
     pub(super) fn of_clusters(clusters: &Clusters) -> Self {
         let sets = (0..clusters.len()).map(|i| clusters.rows(i));
-        Packed::new(clusters.dim(), sets)
+        Packed::with_room(clusters.dim(), clusters.num_points(), sets)
     }
 
     /// Packs sets of points, each given as coordinates point after point.
-    pub(super) fn new<'a>(dim: usize, sets: impl Iterator<Item = &'a [f64]>) -> Self {
+    pub(super) fn new<'a>(
+        dim: usize,
+        sets: impl ExactSizeIterator<Item = &'a [f64]> + Clone,
+    ) -> Self {
+        let points = sets.clone().map(|points| points.len() / dim).sum();
+        Packed::with_room(dim, points, sets)
+    }
+
+    /// The same, with the number of points known.
+    fn with_room<'a>(
+        dim: usize,
+        points: usize,
+        sets: impl ExactSizeIterator<Item = &'a [f64]>,
+    ) -> Self {
+        // Sets that do not fill their last group take more.
+        let most = points + sets.len() * (ROWS - 1);
+        let mut starts = Vec::with_capacity(sets.len() + 1);
+        starts.push(Start::default());
         let mut packed = Packed {
             dim,
-            rows: Vec::new(),
-            columns: Vec::new(),
-            starts: vec![Start::default()],
+            rows: Vec::with_capacity(most * dim),
+            columns: Vec::with_capacity(most.div_ceil(LANES) * dim),
+            starts,
         };
         for points in sets {
             packed.push(points);
@@ -73,11 +103,11 @@ impl Packed {
         }
         for group in points.chunks(LANES * dim) {
             let first = self.columns.len();
-            self.columns.resize(first + dim, [f64::INFINITY; LANES]);
+            self.columns.resize(first + dim, Lane::FAR);
             let lanes = &mut self.columns[first..];
             for (lane, point) in group.chunks_exact(dim).enumerate() {
                 for (column, &x) in lanes.iter_mut().zip(point) {
-                    column[lane] = x;
+                    column.0[lane] = x;
                 }
             }
         }

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ndarray::{Array2, ArrayView2};
 
 use super::check::{check_dims, check_points};
-use super::packed::{LANES, Lane, Packed, ROWS, Set};
-use super::tile::{self, Measure, Search};
+use super::matching::Sides;
+use super::packed::{Lane, Packed, ROWS, Set};
+use super::pair::{Measure, Scratch, full_distance};
+use super::tile;
 use super::tree::{self, Tree};
 use super::{Matching, Metric, Nearest, Neighbour, Reduction};
 use crate::chunking::Chunking;
@@ -17,14 +19,14 @@ use crate::pool::Pool;
 /// Pairs of points below which handing work to other threads costs more than it saves.
 const FEW_PAIRS: usize = 100_000;
 
-/// Pairs of points below which it does not pay to look for pairs of clusters that need no full comparison.
-const FEW_TO_SKIP: usize = 100_000;
-
 /// Rows, or places in a tree, of one piece of work; a multiple of [`ROWS`].
 const BLOCK: usize = 512;
 
 /// Lanes of columns that stay in the inner cache while a block's rows are compared with them.
 const STRIPE: usize = 256;
+
+/// Pairs of points that make a piece of a matching worth handing out; most of them are never compared.
+const PAIRS: usize = 50_000;
 
 /// The most pieces into which a matching is cut: each has a result for every right cluster.
 const PIECES: usize = 512;
@@ -126,11 +128,11 @@ impl<'a> Chamfer<'a> {
             let packed = Packed::new(dim, points.iter().map(Vec::as_slice));
             let (left, right) = (packed.set(0), packed.set(1));
             if self.pairs_are_few(left.len, right.len) {
-                return Ok(tile::full_distance(
+                return Ok(full_distance(
                     self.measure,
                     left,
                     right,
-                    &mut Vec::new(),
+                    &mut Scratch::default(),
                 ));
             }
             self.all_pairs(left, right)
@@ -164,10 +166,10 @@ impl<'a> Chamfer<'a> {
         let rows: Vec<(usize, &mut [f64])> = entries.chunks_mut(right.len()).enumerate().collect();
         self.on()
             .par_for_each_chunked(rows, chunking, |(i, row): (usize, &mut [f64])| {
-                let mut scratch = Vec::new();
+                let mut scratch = Scratch::default();
                 for (j, entry) in row.iter_mut().enumerate() {
                     let (left, right) = (left.set(i), right.set(j));
-                    *entry = tile::full_distance(self.measure, left, right, &mut scratch);
+                    *entry = full_distance(self.measure, left, right, &mut scratch);
                 }
                 self.report(&finished, 1);
             });
@@ -197,38 +199,23 @@ impl<'a> Chamfer<'a> {
             let (left, right) = (vec![nearest], vec![nearest]);
             return Ok(Matching { left, right });
         }
-        let (left, right) = (Packed::of_clusters(lefts), Packed::of_clusters(rights));
         let chunking = self.chunking_for(lefts.num_points(), rights.num_points());
-        let limits = match pairs(lefts.num_points(), rights.num_points()) < FEW_TO_SKIP {
-            true => Limits::none(left.len(), right.len()),
-            false => self.limits([lefts, rights], [&left, &right], chunking),
-        };
+        let sides = Sides::new(self.measure, lefts, rights);
+        let known = sides.likely(self.on(), chunking);
         let finished = AtomicUsize::new(0);
-        let piece = left.len().div_ceil(PIECES);
-        let starts: Vec<usize> = (0..left.len()).step_by(piece).collect();
+        let pairs_of_one = pairs(lefts.num_points(), rights.num_points()) / lefts.len();
+        let piece = lefts.len().div_ceil(PIECES);
+        let piece = piece.max(PAIRS / pairs_of_one.max(1)).min(lefts.len());
+        let starts: Vec<usize> = (0..lefts.len()).step_by(piece).collect();
         let parts = self.on().par_map_chunked(&starts, chunking, |&start| {
-            let range = start..(start + piece).min(left.len());
-            let mut part = Matching {
-                left: vec![Nearest::NONE; range.len()],
-                right: vec![Nearest::NONE; right.len()],
-            };
-            let mut scratch = Vec::new();
-            for i in range.clone() {
-                let search = Search {
-                    index: i,
-                    limit: limits.left[i],
-                    nearest: &mut part.left[i - start],
-                    limits: &limits.right,
-                    nearest_of_rights: &mut part.right,
-                };
-                tile::search(self.measure, left.set(i), &right, search, &mut scratch);
-            }
+            let range = start..(start + piece).min(lefts.len());
+            let part = sides.search(&known, range.clone());
             self.report(&finished, range.len());
             part
         });
         let mut matching = Matching {
-            left: Vec::with_capacity(left.len()),
-            right: vec![Nearest::NONE; right.len()],
+            left: Vec::with_capacity(lefts.len()),
+            right: vec![Nearest::NONE; rights.len()],
         };
         // In the order of the pieces, so that the lowest index stays.
         for part in parts {
@@ -371,7 +358,7 @@ impl Chamfer<'_> {
     fn all_pairs(&self, left: Set<'_>, right: Set<'_>) -> [Vec<f64>; 2] {
         let dim = left.dim;
         let chunking = self.chunking_for(left.len, right.len);
-        let nothing = || vec![[f64::INFINITY; LANES]; right.columns.len() / dim];
+        let nothing = || vec![Lane::FAR; right.columns.len() / dim];
         // As many pieces as make the columns' results, one per piece, cheap beside the work.
         let piece = left.len.div_ceil(64).next_multiple_of(ROWS).max(BLOCK);
         let mut least_of_rows = vec![f64::INFINITY; left.rows.len() / dim];
@@ -396,8 +383,10 @@ impl Chamfer<'_> {
             least_of_columns
         };
         let lower = |mut a: Vec<Lane>, b: Vec<Lane>| {
-            for (a, b) in a.as_flattened_mut().iter_mut().zip(b.as_flattened()) {
-                *a = a.min(*b);
+            for (a, b) in a.iter_mut().zip(&b) {
+                for (a, b) in a.0.iter_mut().zip(b.0) {
+                    *a = a.min(b);
+                }
             }
             a
         };
@@ -405,62 +394,8 @@ impl Chamfer<'_> {
             .on()
             .par_map_reduce_chunked(pieces, chunking, compare, nothing, lower);
         least_of_rows.truncate(left.len);
-        let mut least_of_columns = least_of_columns.as_flattened().to_vec();
-        least_of_columns.truncate(right.len);
+        let least_of_columns = Lane::numbers(&least_of_columns, right.len).collect();
         [least_of_rows, least_of_columns]
-    }
-
-    /// Distances that the nearest clusters do not exceed: those to the clusters whose centres are nearest.
-    fn limits(
-        &self,
-        [lefts, rights]: [&Clusters; 2],
-        [left, right]: [&Packed; 2],
-        chunking: Chunking,
-    ) -> Limits {
-        let centres = [centres(lefts), centres(rights)];
-        let packed = Packed::new(lefts.dim(), centres.iter().map(Vec::as_slice));
-        let nearest = |from: Set<'_>, to: Set<'_>| -> Vec<usize> {
-            let dim = from.dim;
-            let mut least = vec![f64::INFINITY; from.rows.len() / dim];
-            tile::lower(
-                Metric::SquaredEuclidean,
-                dim,
-                from.rows,
-                to.columns,
-                &mut least,
-                None,
-            );
-            let points = from.rows.chunks(dim).zip(least).take(from.len);
-            points
-                .map(|(point, least)| {
-                    tile::first(Metric::SquaredEuclidean, point, to.columns, least)
-                })
-                .collect()
-        };
-        let of_lefts = nearest(packed.set(0), packed.set(1))
-            .into_iter()
-            .enumerate();
-        let of_rights = nearest(packed.set(1), packed.set(0))
-            .into_iter()
-            .enumerate();
-        let likely: Vec<(usize, usize)> = of_lefts.chain(of_rights.map(|(j, i)| (i, j))).collect();
-        // A few at a time, as one is less work than it takes to hand it out.
-        let pieces: Vec<&[(usize, usize)]> = likely.chunks(16).collect();
-        let compare = |pairs: &[(usize, usize)]| -> Vec<f64> {
-            let mut scratch = Vec::new();
-            let distance = |&(i, j): &(usize, usize)| {
-                tile::full_distance(self.measure, left.set(i), right.set(j), &mut scratch)
-            };
-            pairs.iter().map(distance).collect()
-        };
-        let distances = self.on().par_map_chunked(pieces, chunking, compare);
-        let distances = distances.into_iter().flatten();
-        let mut limits = Limits::none(left.len(), right.len());
-        for (&(i, j), distance) in likely.iter().zip(distances) {
-            limits.left[i] = limits.left[i].min(distance);
-            limits.right[j] = limits.right[j].min(distance);
-        }
-        limits
     }
 }
 
@@ -471,21 +406,6 @@ impl fmt::Debug for Chamfer<'_> {
             .field("reduction", &self.measure.reduction)
             .field("chunking", &self.chunking)
             .finish_non_exhaustive()
-    }
-}
-
-/// What is known of the distances to the nearest clusters before the search: they are not larger.
-struct Limits {
-    left: Vec<f64>,
-    right: Vec<f64>,
-}
-
-impl Limits {
-    fn none(left: usize, right: usize) -> Self {
-        Limits {
-            left: vec![f64::INFINITY; left],
-            right: vec![f64::INFINITY; right],
-        }
     }
 }
 
@@ -509,25 +429,6 @@ fn pairs(left: usize, right: usize) -> usize {
 /// The coordinates, row by row.
 fn numbers(points: ArrayView2<'_, f64>) -> Vec<f64> {
     points.iter().copied().collect()
-}
-
-/// The mean point of each cluster, point after point.
-fn centres(clusters: &Clusters) -> Vec<f64> {
-    let dim = clusters.dim();
-    let mut centres = vec![0.0; clusters.len() * dim];
-    for (cluster, centre) in centres.chunks_exact_mut(dim).enumerate() {
-        for point in clusters.rows(cluster).chunks_exact(dim) {
-            for (sum, x) in centre.iter_mut().zip(point) {
-                *sum += x;
-            }
-        }
-        let size = clusters.size(cluster) as f64;
-        for sum in centre {
-            // Only a guide: no cluster is nearer or farther for it. Overflow must not become NaN.
-            *sum = (*sum / size).clamp(f64::MIN, f64::MAX);
-        }
-    }
-    centres
 }
 
 /// The Chamfer distance of two sets of points, of shapes n x d and m x d, on the global pool.

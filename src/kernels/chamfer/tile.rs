@@ -4,10 +4,8 @@
 //! for the baseline (SSE2, NEON), for AVX2 and for AVX-512, and picks one at run time. Nothing here is fused or
 //! reordered, and a minimum is the same in any order, so all of them give the bits of the plain formulas.
 
-use super::packed::{LANES, Lane, Packed, ROWS, Set};
-#[cfg(all(feature = "simd", target_arch = "x86_64"))]
-use super::wide::wide;
-use super::{Metric, Nearest, Reduction};
+use super::Metric;
+use super::packed::{LANES, Lane, ROWS, Set};
 
 /// `W` numbers at a time.
 pub(super) trait Vector<const W: usize>: Copy {
@@ -31,7 +29,10 @@ impl Vector<4> for Narrow {
 }
 
 /// What is minimised, before any root is taken.
-trait Kind {
+pub(super) trait Kind {
+    /// Whether it grows with the distance, so that boxes bound it.
+    const GROWS: bool;
+
     /// From the terms of a point to what is minimised.
     fn term(x: f64, y: f64) -> f64;
 
@@ -40,9 +41,11 @@ trait Kind {
 }
 
 /// Sums of squared differences: never NaN, as coordinates of one side are finite.
-struct Squares;
+pub(super) struct Squares;
 
 impl Kind for Squares {
+    const GROWS: bool = true;
+
     #[inline(always)]
     fn term(x: f64, y: f64) -> f64 {
         let difference = x - y;
@@ -56,9 +59,11 @@ impl Kind for Squares {
 }
 
 /// Scalar products; negative ones and NaN do not take part.
-struct Products;
+pub(super) struct Products;
 
 impl Kind for Products {
+    const GROWS: bool = false;
+
     #[inline(always)]
     fn term(x: f64, y: f64) -> f64 {
         x * y
@@ -72,15 +77,21 @@ impl Kind for Products {
 
 /// The lesser of two numbers in one instruction; `b` if `a` is NaN.
 #[inline(always)]
-fn lesser(a: f64, b: f64) -> f64 {
+pub(super) fn lesser(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
+}
+
+/// The larger of two numbers in one instruction.
+#[inline(always)]
+pub(super) fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
 /// Eight rows against all columns: lowers `least_of_columns`, returns the least of each row.
 ///
 /// `D` is the dimension, or 0 where it is known at run time only.
 #[inline(always)]
-fn sweep<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
+pub(super) fn sweep<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
     v: V,
     dim: usize,
     rows: &[f64],
@@ -104,7 +115,7 @@ fn sweep<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
         }
         None => {
             for column in columns.chunks_exact(dim) {
-                let mut of_column = [f64::INFINITY; LANES];
+                let mut of_column = Lane::FAR;
                 compare::<K, V, D, W, ROWS>(v, dim, rows, column, &mut least, &mut of_column);
             }
         }
@@ -162,17 +173,17 @@ fn compare<K: Kind, V: Vector<W>, const D: usize, const W: usize, const R: usize
     let dim = if D == 0 { dim } else { D };
     for at in (0..LANES).step_by(W) {
         // Groups that are not full end in points at infinity.
-        if at > 0 && column[0][at] == f64::INFINITY {
+        if at > 0 && column[0].0[at] == f64::INFINITY {
             break;
         }
         let mut of_column = [0.0; W];
-        of_column.copy_from_slice(&least_of_column[at..at + W]);
+        of_column.copy_from_slice(&least_of_column.0[at..at + W]);
         for (row, least) in least.iter_mut().enumerate() {
             let mut sum = [0.0; W];
             for k in 0..dim {
                 let x = rows[row * dim + k];
                 for lane in 0..W {
-                    let term = K::term(x, column[k][at + lane]);
+                    let term = K::term(x, column[k].0[at + lane]);
                     sum[lane] = if k == 0 { term } else { sum[lane] + term };
                 }
             }
@@ -182,206 +193,30 @@ fn compare<K: Kind, V: Vector<W>, const D: usize, const W: usize, const R: usize
             *least = v.lesser(sum, *least);
             of_column = v.lesser(sum, of_column);
         }
-        least_of_column[at..at + W].copy_from_slice(&of_column);
+        least_of_column.0[at..at + W].copy_from_slice(&of_column);
     }
-}
-
-/// How clusters are compared.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Measure {
-    pub(super) metric: Metric,
-    pub(super) reduction: Reduction,
 }
 
 /// Calls a generic function for a metric, a dimension and the instruction set for which its caller is compiled.
 macro_rules! instance {
     ($metric:expr, $dim:expr, widest $function:ident ($($argument:expr),*)) => {{
         #[cfg(all(feature = "simd", target_arch = "x86_64"))]
-        if let Some(wide) = wide!() {
+        if let Some(wide) = $crate::kernels::chamfer::wide::wide!() {
             return instance!($metric, $dim, $function(wide, $($argument),*));
         }
-        instance!($metric, $dim, $function(Narrow, $($argument),*))
+        instance!($metric, $dim, $function($crate::kernels::chamfer::tile::Narrow, $($argument),*))
     }};
     ($metric:expr, $dim:expr, $function:ident ($($argument:expr),*)) => {
         match ($metric, $dim) {
-            (Metric::SqrtDot, 3) => $function::<Products, _, 3, _>($($argument),*),
-            (Metric::SqrtDot, _) => $function::<Products, _, 0, _>($($argument),*),
-            (_, 2) => $function::<Squares, _, 2, _>($($argument),*),
-            (_, 3) => $function::<Squares, _, 3, _>($($argument),*),
-            (_, _) => $function::<Squares, _, 0, _>($($argument),*),
+            ($crate::kernels::chamfer::Metric::SqrtDot, 3) => $function::<$crate::kernels::chamfer::tile::Products, _, 3, _>($($argument),*),
+            ($crate::kernels::chamfer::Metric::SqrtDot, _) => $function::<$crate::kernels::chamfer::tile::Products, _, 0, _>($($argument),*),
+            (_, 2) => $function::<$crate::kernels::chamfer::tile::Squares, _, 2, _>($($argument),*),
+            (_, 3) => $function::<$crate::kernels::chamfer::tile::Squares, _, 3, _>($($argument),*),
+            (_, _) => $function::<$crate::kernels::chamfer::tile::Squares, _, 0, _>($($argument),*),
         }
     };
 }
-
-/// The Chamfer distance of two sets.
-pub(super) fn full_distance(
-    measure: Measure,
-    left: Set<'_>,
-    right: Set<'_>,
-    scratch: &mut Vec<Lane>,
-) -> f64 {
-    distance(measure, left, right, f64::INFINITY, scratch).expect("nothing exceeds infinity")
-}
-
-/// The Chamfer distance of two sets, or `None` if it is more than `limit`.
-///
-/// `scratch` is any vector: it saves an allocation.
-#[cfg_attr(
-    feature = "simd",
-    multiversion::multiversion(targets(
-        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
-        "x86_64+avx2",
-    ))
-)]
-pub(super) fn distance(
-    measure: Measure,
-    left: Set<'_>,
-    right: Set<'_>,
-    limit: f64,
-    scratch: &mut Vec<Lane>,
-) -> Option<f64> {
-    instance!(
-        measure.metric,
-        left.dim,
-        widest either_way(measure, left, right, limit, scratch)
-    )
-}
-
-/// A left cluster in search of its nearest right one, and the other way round.
-pub(super) struct Search<'a> {
-    /// The left cluster.
-    pub(super) index: usize,
-    /// Its nearest cluster is not farther than this.
-    pub(super) limit: f64,
-    pub(super) nearest: &'a mut Nearest,
-    /// For each right cluster: its nearest is not farther than this.
-    pub(super) limits: &'a [f64],
-    pub(super) nearest_of_rights: &'a mut [Nearest],
-}
-
-/// Compares a left cluster with all right ones, as far as they may be of use to each other.
-///
-/// One call for all of them: choosing an instruction set takes as long as comparing two very small clusters.
-#[cfg_attr(
-    feature = "simd",
-    multiversion::multiversion(targets(
-        "x86_64+avx512f+avx512vl+avx512dq+avx512bw",
-        "x86_64+avx2",
-    ))
-)]
-pub(super) fn search(
-    measure: Measure,
-    left: Set<'_>,
-    rights: &Packed,
-    search: Search<'_>,
-    scratch: &mut Vec<Lane>,
-) {
-    instance!(
-        measure.metric,
-        left.dim,
-        widest search_instance(measure, left, rights, search, scratch)
-    );
-}
-
-#[inline(always)]
-fn search_instance<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
-    v: V,
-    measure: Measure,
-    left: Set<'_>,
-    rights: &Packed,
-    search: Search<'_>,
-    scratch: &mut Vec<Lane>,
-) {
-    let Search {
-        index,
-        limit: of_left,
-        nearest,
-        limits,
-        nearest_of_rights,
-    } = search;
-    let both = nearest_of_rights.iter_mut().zip(limits);
-    for (j, (nearest_of_right, of_right)) in both.enumerate() {
-        // More than this is of use to neither.
-        let of_left = lesser(nearest.distance, of_left);
-        let of_right = lesser(nearest_of_right.distance, *of_right);
-        let limit = if of_left > of_right {
-            of_left
-        } else {
-            of_right
-        };
-        let right = rights.set(j);
-        if let Some(distance) = either_way::<K, V, D, W>(v, measure, left, right, limit, scratch) {
-            nearest.offer(j, distance);
-            nearest_of_right.offer(index, distance);
-        }
-    }
-}
-
-#[inline(always)]
-fn either_way<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
-    v: V,
-    measure: Measure,
-    left: Set<'_>,
-    right: Set<'_>,
-    limit: f64,
-    scratch: &mut Vec<Lane>,
-) -> Option<f64> {
-    // The distance has the same bits either way. The more rows there are the sooner a few of them decide.
-    let (rows, columns) = match left.len >= right.len {
-        true => (left, right),
-        false => (right, left),
-    };
-    both_means::<K, V, D, W>(v, measure, rows, columns, limit, scratch)
-}
-
-#[inline(always)]
-fn both_means<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
-    v: V,
-    measure: Measure,
-    rows: Set<'_>,
-    columns: Set<'_>,
-    limit: f64,
-    scratch: &mut Vec<Lane>,
-) -> Option<f64> {
-    let Measure { metric, reduction } = measure;
-    let dim = if D == 0 { rows.dim } else { D };
-    scratch.clear();
-    scratch.resize(columns.len.div_ceil(LANES), [f64::INFINITY; LANES]);
-    // The sum over rows grows from row to row, also as it is rounded: as soon as it is too much, the rest can only make it more.
-    let (mut sum, mut left, len) = (0.0, rows.len, rows.len as f64);
-    let most = measure.reduction.most(limit) * len;
-    // With room for the rounding of this product and of the mean, so that none is given up that reaches the limit and no more.
-    let most = most * (1.0 + 4.0 * f64::EPSILON) + f64::MIN_POSITIVE;
-    for group in rows.rows.chunks_exact(ROWS * dim) {
-        let mut least = sweep::<K, V, D, W>(v, dim, group, columns.columns, Some(scratch));
-        finish(metric, &mut least);
-        for &least in &least[..left.min(ROWS)] {
-            sum += least;
-        }
-        left -= left.min(ROWS);
-        if sum > most {
-            return None;
-        }
-    }
-    let there = sum / len;
-    finish(metric, scratch.as_flattened_mut());
-    let mut sum = 0.0;
-    for &distance in &scratch.as_flattened()[..columns.len] {
-        sum += distance;
-    }
-    let distance = reduction.reduce(there, sum / columns.len as f64);
-    (distance <= limit).then_some(distance)
-}
-
-/// Takes the roots, several at a time.
-#[inline(always)]
-fn finish(metric: Metric, least: &mut [f64]) {
-    if metric != Metric::SquaredEuclidean {
-        for least in least {
-            *least = least.sqrt();
-        }
-    }
-}
+pub(super) use instance;
 
 /// Lowers the least of each row and, where wanted, of each column: squares or products, no roots.
 ///
@@ -444,17 +279,17 @@ pub(super) fn lower_squares<V: Vector<W>, const D: usize, const W: usize>(
 
 /// The squared distances of a point from a group of columns.
 #[inline(always)]
-pub(super) fn squares<const D: usize>(point: &[f64], group: &[Lane]) -> Lane {
+pub(super) fn squares<const D: usize>(point: &[f64], group: &[Lane]) -> [f64; LANES] {
     values::<Squares, D>(point, group)
 }
 
 #[inline(always)]
-fn values<K: Kind, const D: usize>(point: &[f64], group: &[Lane]) -> Lane {
+fn values<K: Kind, const D: usize>(point: &[f64], group: &[Lane]) -> [f64; LANES] {
     let dim = if D == 0 { point.len() } else { D };
     let mut sum = [0.0; LANES];
     for k in 0..dim {
         for lane in 0..LANES {
-            let term = K::term(point[k], group[k][lane]);
+            let term = K::term(point[k], group[k].0[lane]);
             sum[lane] = if k == 0 { term } else { sum[lane] + term };
         }
     }
@@ -495,4 +330,15 @@ fn first_instance<K: Kind, V: Vector<W>, const D: usize, const W: usize>(
         }
     }
     0
+}
+
+/// For each point of a set the index of the nearest point of another, by squared distances.
+pub(super) fn nearest(from: Set<'_>, to: Set<'_>) -> Vec<usize> {
+    let (metric, dim) = (Metric::SquaredEuclidean, from.dim);
+    let mut least = vec![f64::INFINITY; from.rows.len() / dim];
+    lower(metric, dim, from.rows, to.columns, &mut least, None);
+    let points = from.rows.chunks(dim).zip(least).take(from.len);
+    points
+        .map(|(point, least)| first(metric, point, to.columns, least))
+        .collect()
 }

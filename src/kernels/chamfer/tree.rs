@@ -201,7 +201,7 @@ impl Tree {
     }
 
     #[inline(never)]
-    fn take_lowest(&self, place: usize, squares: Lane, least: f64, lowest: &mut u32) {
+    fn take_lowest(&self, place: usize, squares: [f64; LANES], least: f64, lowest: &mut u32) {
         // The last group may be filled up.
         let rows = &self.rows[place..self.rows.len().min(place + LANES)];
         for (&row, square) in rows.iter().zip(squares) {

@@ -77,6 +77,12 @@ impl Nearest {
         distance: f64::INFINITY,
     };
 
+    /// The distance of this cluster, if it is the one.
+    #[inline(always)]
+    pub(super) fn if_it_is(&self, cluster: usize) -> Option<f64> {
+        (self.cluster == cluster && self.distance < f64::INFINITY).then_some(self.distance)
+    }
+
     /// Takes a nearer cluster. Of several at one distance, the first that is offered stays.
     #[inline(always)]
     pub(super) fn offer(&mut self, cluster: usize, distance: f64) {
