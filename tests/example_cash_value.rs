@@ -24,6 +24,8 @@ use tempfile::TempDir;
 mod files;
 #[path = "example_cash_value/refusals.rs"]
 mod refusals;
+#[path = "example_cash_value/scenarios.rs"]
+mod scenarios;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/cash_value");
 

@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
     /// Investment scenarios of std_norm_rand.csv: a number, a list with ranges such as 1,3,5-10, or all
     /// [default: 1, or the lowest number where there is no 1]
-    #[arg(long, value_name = "LIST", allow_hyphen_values = true, value_parser = Scenarios::parse)]
+    #[arg(long, value_name = "LIST", allow_negative_numbers = true, value_parser = Scenarios::parse)]
     scenario: Option<Scenarios>,
 
     /// Worker threads, 1 to 1024 [default: one per processor]
