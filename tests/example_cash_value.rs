@@ -353,7 +353,7 @@ fn help_names_every_option() {
         assert!(help.contains(&format!("--{option} <")), "{option}: {help}");
     }
     assert!(
-        help.contains("Examples:") && help.contains(".csv.gz"),
+        help.contains("Examples:") && help.contains(".csv.gz") && help.contains("1,3,5-10"),
         "{help}"
     );
 }
