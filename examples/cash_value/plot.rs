@@ -121,6 +121,7 @@ fn fan(runs: &[Run]) -> Panel {
         let sums = yearly_sums(run.projection.cash_flows(), NET);
         mean.resize(sums.len(), 0.0);
         for (mean, sum) in mean.iter_mut().zip(&sums) {
+            // Each is divided first, so that no sum overflows.
             *mean += sum / runs.len() as f64;
         }
         curves.push(Curve {
