@@ -12,6 +12,8 @@ mod files;
 mod plot;
 #[path = "cash_value/report.rs"]
 mod report;
+#[path = "cash_value/scenarios.rs"]
+mod scenarios;
 #[path = "common/terminal.rs"]
 mod terminal;
 
@@ -27,6 +29,7 @@ use scipar::kernels::cash_value::{Assumptions, CashValueError, Portfolio, Projec
 use scipar::{Chunking, Pool, Timer, Timing};
 
 use args::{Args, Outputs};
+use report::Run;
 
 fn main() -> ExitCode {
     terminal::end(run(&Args::parse()))
@@ -36,43 +39,45 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let inputs = args.inputs();
     let outputs = args.outputs(&inputs)?;
 
-    let mut assumptions = Assumptions::read_dir(&inputs.tables)?;
-    if let Some(id) = args.scenario {
-        assumptions = assumptions.with_scenario(id)?;
-    }
+    let assumptions = Assumptions::read_dir(&inputs.tables)?;
+    let scenarios = args.scenarios(&assumptions)?;
     let portfolio = Portfolio::from_csv_reader(files::open(&inputs.points)?, &inputs.points)?;
     let pool = Pool::builder().workers(args.workers()).build()?;
     let repeat = args.repeat.unwrap_or(1);
+    let num_points = portfolio.len() * scenarios.len();
 
     // The projection itself, on all workers.
-    let (projection, parallel) = fastest(repeat, portfolio.len(), |bar| {
+    let (projections, parallel) = fastest(repeat, num_points, |bar| {
         let projector = Projector::new(&portfolio, &assumptions).pool(&pool);
         pool.time(|| {
             projector
                 .progress(|done| bar.set_position(done as u64))
-                .run()
+                .run_scenarios(&scenarios)
         })
     })?;
-    let written = write_outputs(outputs, &portfolio, assumptions.scenario(), &projection)?;
+    let runs: Vec<Run> = scenarios
+        .iter()
+        .zip(projections)
+        .map(|(&scenario, projection)| Run {
+            scenario,
+            projection,
+        })
+        .collect();
+    let written = write_outputs(outputs, &portfolio, &runs)?;
 
     // The same kernel on this thread alone, to know what the pool is worth.
-    let (_, serial) = fastest(repeat, portfolio.len(), |bar| {
+    let (_, serial) = fastest(repeat, num_points, |bar| {
         let projector = Projector::new(&portfolio, &assumptions).chunking(Chunking::serial());
         let timer = Timer::start();
-        let projection = projector
+        let projections = projector
             .progress(|done| bar.set_position(done as u64))
-            .run();
-        (projection, timer.elapsed())
+            .run_scenarios(&scenarios);
+        (projections, timer.elapsed())
     })?;
 
     let workers = pool.num_workers();
-    let mut report = report::heading(
-        portfolio.len(),
-        &projection,
-        assumptions.scenario(),
-        workers,
-    );
-    report += &report::totals(&projection);
+    let mut report = report::heading(portfolio.len(), &runs, workers);
+    report += &report::totals(&runs)?;
     report += "\n";
     report += &report::timing(&parallel, &serial, workers);
     if args.repeat.is_some() {
@@ -86,20 +91,20 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 /// Runs `repeat` times under a progress bar, which shows itself on a terminal only. Keeps the
-/// timing of the fastest run; the projection is the same each time.
+/// timing of the fastest run; the projections are the same each time.
 fn fastest(
     repeat: u32,
     num_points: usize,
-    run: impl Fn(&ProgressBar) -> (Result<Projection, CashValueError>, Timing),
-) -> Result<(Projection, Timing), CashValueError> {
+    run: impl Fn(&ProgressBar) -> (Result<Vec<Projection>, CashValueError>, Timing),
+) -> Result<(Vec<Projection>, Timing), CashValueError> {
     let bar = ProgressBar::new(num_points as u64);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} points {elapsed}") {
         bar.set_style(style);
     }
-    let once = || -> Result<(Projection, Timing), CashValueError> {
+    let once = || -> Result<(Vec<Projection>, Timing), CashValueError> {
         bar.reset();
-        let (projection, timing) = run(&bar);
-        Ok((projection?, timing))
+        let (projections, timing) = run(&bar);
+        Ok((projections?, timing))
     };
     let mut best = once()?;
     for _ in 1..repeat {
@@ -116,27 +121,24 @@ fn fastest(
 fn write_outputs(
     outputs: Outputs,
     portfolio: &Portfolio,
-    scenario: u32,
-    projection: &Projection,
+    runs: &[Run],
 ) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut staged = Vec::new();
     if let Some(output) = outputs.present_values {
-        let content =
-            |file: &mut dyn Write| report::write_present_values(file, portfolio, projection);
+        let content = |file: &mut dyn Write| report::write_present_values(file, portfolio, runs);
         staged.push(output.stage(content)?);
     }
     if let Some(output) = outputs.cash_flows {
-        let content =
-            |file: &mut dyn Write| report::write_cash_flows(file, projection.cash_flows());
+        let content = |file: &mut dyn Write| report::write_cash_flows(file, runs);
         staged.push(output.stage(content)?);
     }
     if let Some(output) = outputs.plot {
         let subtitle = format!(
-            "{}, scenario {scenario}; sums over twelve months, in the currency of the portfolio, \
-             not discounted",
-            report::counted(portfolio.len(), "point"),
+            "{}, {}; sums over twelve months, in the currency of the portfolio, not discounted",
+            terminal::counted(portfolio.len(), "point"),
+            report::scenarios(runs),
         );
-        let svg = plot::svg(projection.cash_flows(), &subtitle)?;
+        let svg = plot::svg(runs, &subtitle)?;
         staged.push(output.stage(|file| file.write_all(svg.as_bytes()))?);
     }
     files::commit(staged)

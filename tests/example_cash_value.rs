@@ -24,6 +24,8 @@ use tempfile::TempDir;
 mod files;
 #[path = "example_cash_value/refusals.rs"]
 mod refusals;
+#[path = "example_cash_value/scenarios.rs"]
+mod scenarios;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/cash_value");
 
@@ -351,7 +353,7 @@ fn help_names_every_option() {
         assert!(help.contains(&format!("--{option} <")), "{option}: {help}");
     }
     assert!(
-        help.contains("Examples:") && help.contains(".csv.gz"),
+        help.contains("Examples:") && help.contains(".csv.gz") && help.contains("1,3,5-10"),
         "{help}"
     );
 }

@@ -1,4 +1,4 @@
-//! Cash values: the shipped portfolio, with and without the totals of each month.
+//! Cash values: the shipped portfolio, with and without the totals of each month, and under ten scenarios in one run.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -22,7 +22,13 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
     let horizon = project_serial(&portfolio, &assumptions)
         .expect("shipped data")
         .horizon();
-    let work = (portfolio.len() as f64 * horizon as f64, " months");
+    let months = portfolio.len() as f64 * horizon as f64;
+    let ids = assumptions
+        .tables()
+        .normal_draws
+        .iter()
+        .map(|draws| draws.id);
+    let scenarios: Rc<[u32]> = ids.collect();
     let of = |values: &[PresentValues]| {
         digest(values.iter().flat_map(|v| v.to_array().map(f64::to_bits)))
     };
@@ -41,14 +47,36 @@ pub(super) fn cases(size: Size) -> Vec<Case> {
             of(&projector.present_values().expect("shipped data"))
         })
     };
-    vec![Case {
+    let under_all = |name, chunking| {
+        let (input, scenarios) = (Rc::clone(&input), Rc::clone(&scenarios));
+        Contender::new(name, move || {
+            let projector = Projector::new(&input.0, &input.1).chunking(chunking);
+            let projections = projector.run_scenarios(&scenarios).expect("shipped data");
+            let digests = projections.iter().map(|p| of(p.present_values()));
+            digest(digests)
+        })
+    };
+    let one = Case {
         name: format!("cash values, {} points", input.0.len()),
-        work,
+        work: (months, " months"),
         contenders: vec![
             totals("serial", Chunking::serial()),
             totals("parallel", Chunking::size(1)),
             alone("serial, PV", Chunking::serial()),
             alone("parallel, PV", Chunking::size(1)),
         ],
-    }]
+    };
+    let several = Case {
+        name: format!(
+            "cash values, {} x {} scenarios",
+            input.0.len(),
+            scenarios.len()
+        ),
+        work: (months * scenarios.len() as f64, " months"),
+        contenders: vec![
+            under_all("serial", Chunking::serial()),
+            under_all("parallel", Chunking::size(1)),
+        ],
+    };
+    vec![one, several]
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use scipar::Workers;
+use scipar::kernels::cash_value::{Assumptions, CashValueError};
 
 use crate::files::Output;
+use crate::scenarios::Scenarios;
 use crate::terminal::whole;
 
 /// The points that are projected unless `--points` names others.
@@ -37,9 +39,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
 
-    /// Investment scenario of std_norm_rand.csv [default: 1, or the lowest number where there is no 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(0..=u32::MAX))]
-    pub(crate) scenario: Option<u32>,
+    /// Investment scenarios of std_norm_rand.csv: a number, a list with ranges such as 1,3,5-10, or all
+    /// [default: 1, or the lowest number where there is no 1]
+    #[arg(long, value_name = "LIST", allow_negative_numbers = true, value_parser = Scenarios::parse)]
+    scenario: Option<Scenarios>,
 
     /// Worker threads, 1 to 1024 [default: one per processor]
     #[arg(long, value_name = "N", allow_negative_numbers = true,
@@ -54,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE.csv")]
     cash_flows: Option<PathBuf>,
 
-    /// Draw the cash flows over time
+    /// Draw the cash flows over time; of several scenarios the net cash flow, and its mean
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
@@ -73,10 +76,17 @@ Files:
   Numbers are written so that reading them back gives the same bits. An output is written whole
   or not at all; one whose name ends in .gz is compressed.
 
+Scenarios:
+  With several of them the report has one line for each, then mean, standard deviation (n - 1),
+  least and largest of the net cash flow; files have a first column scenario, and one scenario
+  after the other, in the order of LIST.
+
 Examples:
   cash_value
   cash_value --points portfolio.csv.gz --out values.csv --plot flows.svg
   cash_value --tables my_tables --scenario 3 --cash-flows flows.csv
+  cash_value --scenario 1,3,5-10 --out values.csv
+  cash_value --scenario all --plot scenarios.svg
   cash_value --workers 4 --repeat 10
 
 Exit code: 0 if everything was written, 2 with one message otherwise.";
@@ -101,6 +111,14 @@ impl Args {
     pub(crate) fn workers(&self) -> Workers {
         self.workers
             .map_or(Workers::all(), |n| Workers::exactly(n as usize))
+    }
+
+    /// The numbers of the scenarios asked for, else the one that is selected.
+    pub(crate) fn scenarios(&self, assumptions: &Assumptions) -> Result<Vec<u32>, CashValueError> {
+        match &self.scenario {
+            None => Ok(vec![assumptions.scenario()]),
+            Some(scenarios) => scenarios.numbers(assumptions),
+        }
     }
 
     /// Fills in the defaults.

@@ -8,7 +8,9 @@ use plotters::prelude::*;
 
 use scipar::kernels::cash_value::MonthlyFlows;
 
-/// The two panels. What policyholders pay and get is tens of times what the company spends and keeps.
+use crate::report::Run;
+
+/// The two panels of one scenario. What policyholders pay and get is tens of times what the company spends and keeps.
 const PANELS: [(&str, &[Line]); 2] = [
     (
         "Premiums and claims",
@@ -39,7 +41,7 @@ const PANELS: [(&str, &[Line]); 2] = [
                 width: 2,
             },
             Line {
-                name: "Net Cashflow",
+                name: NET,
                 color: RGBColor(0, 158, 115),
                 width: 3,
             },
@@ -53,56 +55,112 @@ struct Line {
     width: u32,
 }
 
+const NET: &str = "Net Cashflow";
 const FONT: &str = "sans-serif";
 const GREY: RGBColor = RGBColor(90, 90, 90);
 
-/// Draws yearly sums of the monthly flows, each panel on a scale of its own.
-pub(crate) fn svg(flows: &MonthlyFlows, subtitle: &str) -> Result<String, Box<dyn Error>> {
+/// A panel with a scale of its own.
+struct Panel {
+    title: String,
+    curves: Vec<Curve>,
+}
+
+/// Yearly sums of monthly flows, as stairs.
+struct Curve {
+    name: String,
+    /// What the legend calls it; `None` where it stands under the name of an earlier curve.
+    legend: Option<String>,
+    style: ShapeStyle,
+    sums: Vec<f64>,
+}
+
+/// Draws the flows of one scenario, or the net cash flow of several and its mean.
+pub(crate) fn svg(runs: &[Run], subtitle: &str) -> Result<String, Box<dyn Error>> {
+    let (title, panels) = match runs {
+        [run] => {
+            let flows = run.projection.cash_flows();
+            let panels = PANELS.map(|(title, lines)| panel(title, lines, flows));
+            ("Cash flows per projection year", Vec::from(panels))
+        }
+        _ => ("Net cash flow per projection year", vec![fan(runs)]),
+    };
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (1000, 760)).into_drawing_area();
         root.fill(&WHITE)?;
-        text(
-            &root,
-            "Cash flows per projection year",
-            (20, 14),
-            26,
-            &BLACK,
-        )?;
+        text(&root, title, (20, 14), 26, &BLACK)?;
         text(&root, subtitle, (20, 46), 15, &GREY)?;
         let (_, charts) = root.split_vertically(72);
-        for (area, (title, lines)) in charts.split_evenly((2, 1)).iter().zip(PANELS) {
-            panel(area, title, lines, flows)?;
+        for (area, panel) in charts.split_evenly((panels.len(), 1)).iter().zip(&panels) {
+            draw(area, panel)?;
         }
         root.present()?;
     }
     Ok(svg)
 }
 
-fn panel(
-    area: &DrawingArea<SVGBackend, Shift>,
-    title: &str,
-    lines: &[Line],
-    flows: &MonthlyFlows,
-) -> Result<(), Box<dyn Error>> {
-    let sums: Vec<(&Line, Vec<f64>)> = lines
+/// Some flows of one scenario.
+fn panel(title: &str, lines: &[Line], flows: &MonthlyFlows) -> Panel {
+    let curve = |line: &Line| Curve {
+        name: line.name.to_owned(),
+        legend: Some(line.name.to_owned()),
+        style: line.color.stroke_width(line.width),
+        sums: yearly_sums(flows, line.name),
+    };
+    Panel {
+        title: title.to_owned(),
+        curves: lines.iter().map(curve).collect(),
+    }
+}
+
+/// The net cash flow of several scenarios: thin lines, which share one name in the legend, and their mean.
+fn fan(runs: &[Run]) -> Panel {
+    let mut mean: Vec<f64> = Vec::new();
+    let mut curves = Vec::new();
+    for run in runs {
+        let sums = yearly_sums(run.projection.cash_flows(), NET);
+        mean.resize(sums.len(), 0.0);
+        for (mean, sum) in mean.iter_mut().zip(&sums) {
+            // Each is divided first, so that no sum overflows.
+            *mean += sum / runs.len() as f64;
+        }
+        curves.push(Curve {
+            name: format!("scenario {}", run.scenario),
+            legend: curves.is_empty().then(|| "each scenario".to_owned()),
+            style: RGBColor(0, 114, 178).mix(0.7).stroke_width(1),
+            sums,
+        });
+    }
+    curves.push(Curve {
+        name: "mean".to_owned(),
+        legend: Some("mean".to_owned()),
+        style: RGBColor(0, 158, 115).stroke_width(4),
+        sums: mean,
+    });
+    Panel {
+        title: "The scenarios and their mean".to_owned(),
+        curves,
+    }
+}
+
+fn draw(area: &DrawingArea<SVGBackend, Shift>, panel: &Panel) -> Result<(), Box<dyn Error>> {
+    let Panel { title, curves } = panel;
+    let scale = Scale::of(curves.iter().flat_map(|curve| curve.sums.iter().copied()));
+    let years = curves
         .iter()
-        .map(|line| (line, yearly_sums(flows, line.name)))
-        .collect();
-    let scale = Scale::of(sums.iter().flat_map(|(_, sums)| sums.iter().copied()));
-    let years = sums
-        .iter()
-        .map(|(_, sums)| sums.len())
+        .map(|curve| curve.sums.len())
         .max()
         .unwrap_or(0)
         .max(1);
 
-    let beyond: Vec<String> = sums
+    let beyond: Vec<String> = curves
         .iter()
-        .flat_map(|(line, sums)| {
-            sums.iter()
+        .flat_map(|curve| {
+            curve
+                .sums
+                .iter()
                 .enumerate()
-                .map(|(year, &sum)| (line.name, year + 1, sum))
+                .map(|(year, &sum)| (&curve.name, year + 1, sum))
         })
         .filter(|(_, _, sum)| !scale.range.contains(sum))
         .map(|(name, year, sum)| format!("{name} of year {year}, {}", scale.tick(sum)))
@@ -138,16 +196,18 @@ fn panel(
         .draw()?;
     chart.draw_series(LineSeries::new([(0.0, 0.0), (years as f64, 0.0)], GREY))?;
 
-    for (line, sums) in &sums {
-        let stairs = sums.iter().enumerate().flat_map(|(year, &sum)| {
+    for curve in curves {
+        let stairs = curve.sums.iter().enumerate().flat_map(|(year, &sum)| {
             let sum = sum.clamp(scale.range.start, scale.range.end);
             [(year as f64, sum), (year as f64 + 1.0, sum)]
         });
-        let style = line.color.stroke_width(line.width);
-        chart
-            .draw_series(LineSeries::new(stairs, style))?
-            .label(line.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        let style = curve.style;
+        let drawn = chart.draw_series(LineSeries::new(stairs, style))?;
+        if let Some(name) = &curve.legend {
+            drawn
+                .label(name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+        }
     }
     chart
         .configure_series_labels()

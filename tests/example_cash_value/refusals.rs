@@ -258,7 +258,7 @@ fn bad_tables_are_refused_with_file_line_column_and_value() {
 }
 
 /// Arguments that are added to good ones, and what the message says.
-const BAD_ARGUMENTS: &str = "
+const BAD_ARGUMENTS: &str = r#"
 --workers 0 | --workers | '0' | from 1 to 1024
 --workers -1 | --workers | '-1' | from 1 to 1024
 --workers two | --workers | 'two' | from 1 to 1024
@@ -269,6 +269,26 @@ const BAD_ARGUMENTS: &str = "
 --scenario 11 | 11 | expected one of [1]
 --scenario -1 | --scenario | '-1' | from 0 to
 --scenario x | --scenario | 'x' | from 0 to
+--scenario= | --scenario | found "" | from 0 to | 1,3,5-10
+--scenario , | --scenario | found "" | from 0 to | 1,3,5-10
+--scenario 1, | '1,' | found "" | from 0 to
+--scenario 1,,2 | '1,,2' | found "" | from 0 to
+--scenario 1,x | '1,x' | found "x" | from 0 to
+--scenario 1,all | '1,all' | found "all" | from 0 to | "all" by itself
+--scenario ALL | found "ALL" | "all" by itself
+--scenario 1,2.5 | found "2.5" | from 0 to
+--scenario 3- | found "3-" | from 0 to
+--scenario 1--3 | found "1--3" | from 0 to
+--scenario 1-2-3 | found "1-2-3" | from 0 to
+--scenario 4294967296 | found "4294967296" | from 0 to 4294967295
+--scenario 5-3 | found "5-3" | lower number first, 3-5
+--scenario 1,1 | found 1 twice | expected each scenario once
+--scenario 1-3,7,2-2 | found 2 twice | expected each scenario once
+--scenario 1-5,3-9 | found 3 twice | expected each scenario once
+--scenario 1-11 | scenario 2 is not | expected one of [1]
+--scenario 1,0-4294967295 | found 1 twice
+--scenario 1-4294967295 | scenario 2 is not | expected one of [1]
+--scenario 7,1 | scenario 7 is not | expected one of [1]
 --unknown | --unknown
 points.csv | points.csv
 --points= | --points
@@ -289,7 +309,7 @@ points.csv | points.csv
 --cash-flows cf.svg | cf.svg | two outputs
 --plot flows.png | flows.png | .svg
 --plot directory.svg | directory.svg | not a file
-";
+"#;
 
 #[test]
 fn bad_arguments_are_refused() {

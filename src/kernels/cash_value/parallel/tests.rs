@@ -5,29 +5,30 @@ use super::*;
 
 const POINTS: usize = 2600;
 
-/// The first points of the large portfolio: eleven blocks, the last one not full.
+/// The first points of the large portfolio: six blocks, the last one not full.
 fn large() -> Portfolio {
     let text = std::fs::read_to_string(data("model_points_10000.csv")).unwrap();
     let lines: String = text.split_inclusive('\n').take(1 + POINTS).collect();
     Portfolio::from_csv_reader(lines.as_bytes(), "large.csv").unwrap()
 }
 
+/// Every number of a projection.
+fn bits(projection: &Projection) -> Vec<u64> {
+    let values = projection
+        .present_values()
+        .iter()
+        .flat_map(PresentValues::to_array);
+    let months = 0..projection.horizon();
+    let flows = projection.cash_flows();
+    let rows = months.flat_map(|t| flows.row(t).into_iter().chain(flows.policy_row(t)));
+    let totals = projection.totals().to_array();
+    values.chain(rows).chain(totals).map(f64::to_bits).collect()
+}
+
 #[test]
 fn bits_do_not_depend_on_workers_or_chunking() {
     let portfolio = large();
-    let expected = project(&portfolio, shipped()).unwrap();
-    let bits = |projection: &Projection| -> Vec<u64> {
-        let values = projection
-            .present_values()
-            .iter()
-            .flat_map(PresentValues::to_array);
-        let months = 0..projection.horizon();
-        let flows = projection.cash_flows();
-        let rows = months.flat_map(|t| flows.row(t).into_iter().chain(flows.policy_row(t)));
-        let totals = projection.totals().to_array();
-        values.chain(rows).chain(totals).map(f64::to_bits).collect()
-    };
-    let expected = bits(&expected);
+    let expected = bits(&project(&portfolio, shipped()).unwrap());
     for workers in [1, 2, 7] {
         let pool = Pool::new(workers);
         for chunking in [
@@ -58,10 +59,15 @@ fn progress_counts_every_point_once() {
         .progress(|finished| reports.lock().unwrap().push(finished))
         .run()
         .unwrap();
+    check_reports(reports, 1);
+}
+
+/// One report per block, each with another number, the last with the points of all runs.
+fn check_reports(reports: Mutex<Vec<usize>>, runs: usize) {
     let mut reports = reports.into_inner().unwrap();
     reports.sort_unstable();
-    assert_eq!(reports.len(), POINTS.div_ceil(BLOCK));
-    assert_eq!(reports.last(), Some(&POINTS));
+    assert_eq!(reports.len(), runs * POINTS.div_ceil(BLOCK));
+    assert_eq!(reports.last(), Some(&(runs * POINTS)));
     assert!(reports.windows(2).all(|pair| pair[0] < pair[1]));
 }
 
@@ -101,4 +107,79 @@ fn present_values_alone_have_the_same_bits() {
             );
         }
     }
+}
+
+#[test]
+fn several_scenarios_have_the_bits_of_one_run_each() {
+    let portfolio = large();
+    let alone = |id| {
+        let assumptions = shipped().clone().with_scenario(id).unwrap();
+        bits(&project(&portfolio, &assumptions).unwrap())
+    };
+    let expected: Vec<_> = (1..=10).map(alone).collect();
+    assert!(
+        expected.windows(2).all(|pair| pair[0] != pair[1]),
+        "scenarios differ"
+    );
+    let check = |pool: &Pool, chunking: Chunking, scenarios: &[u32]| {
+        let projector = Projector::new(&portfolio, shipped())
+            .pool(pool)
+            .chunking(chunking);
+        let found = projector.run_scenarios(scenarios).unwrap();
+        assert_eq!(found.len(), scenarios.len());
+        for (projection, &id) in found.iter().zip(scenarios) {
+            assert!(
+                bits(projection) == expected[id as usize - 1],
+                "scenario {id} of {scenarios:?}, {pool:?}, {chunking:?}"
+            );
+        }
+    };
+    let all: Vec<u32> = (1..=10).collect();
+    for workers in [1, 2, 7] {
+        let pool = Pool::new(workers);
+        check(&pool, Chunking::size(1), &all);
+        // Chunks that begin in one scenario and end in another.
+        check(&pool, Chunking::size(7), &[3, 1, 3]);
+        check(&pool, Chunking::count(2), &[10, 2, 7]);
+        check(&pool, Chunking::serial(), &[5, 5]);
+    }
+}
+
+#[test]
+fn an_unknown_scenario_among_others_comes_before_any_progress() {
+    let portfolio = large();
+    let projector = Projector::new(&portfolio, shipped());
+    let error = projector
+        .progress(|_| panic!("nothing is to be computed"))
+        .run_scenarios(&[1, 2, 11])
+        .unwrap_err();
+    let all: Vec<u32> = (1..=10).collect();
+    assert!(
+        matches!(&error, CashValueError::UnknownScenario { id: 11, known } if *known == all),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn no_scenarios_give_no_projections() {
+    let portfolio = large();
+    let projector = Projector::new(&portfolio, shipped());
+    let found = projector
+        .progress(|_| panic!("nothing is to be computed"))
+        .run_scenarios(&[])
+        .unwrap();
+    assert_eq!(found, []);
+}
+
+#[test]
+fn progress_counts_the_points_of_all_scenarios() {
+    let portfolio = large();
+    let pool = Pool::new(2);
+    let reports = Mutex::new(Vec::new());
+    let projector = Projector::new(&portfolio, shipped()).pool(&pool);
+    projector
+        .progress(|finished| reports.lock().unwrap().push(finished))
+        .run_scenarios(&[4, 9, 4])
+        .unwrap();
+    check_reports(reports, 3);
 }
