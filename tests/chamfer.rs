@@ -100,8 +100,18 @@ fn check_clusters(lefts: &Clusters, rights: &Clusters, pool: &Pool) {
             let expected = plain::chamfer_matrix(lefts, rights, metric, reduction).unwrap();
             let found = options().matrix(lefts, rights).unwrap();
             assert_eq!(found.mapv(f64::to_bits), expected.mapv(f64::to_bits));
+        }
+    }
+    check_matching(lefts, rights, pool);
+}
+
+/// The matching of two sets of clusters, against the plain one.
+fn check_matching(lefts: &Clusters, rights: &Clusters, pool: &Pool) {
+    for metric in METRICS {
+        for reduction in REDUCTIONS {
+            let options = Chamfer::new().metric(metric).reduction(reduction);
+            let found = options.pool(pool).nearest_clusters(lefts, rights).unwrap();
             let expected = plain::nearest_clusters(lefts, rights, metric, reduction).unwrap();
-            let found = options().nearest_clusters(lefts, rights).unwrap();
             assert!(
                 same_matching(&found, &expected),
                 "{metric:?}, {reduction:?}"
@@ -298,6 +308,56 @@ fn clusters_agree_with_the_plain_version_also_where_pairs_are_given_up() {
     }
     let (lefts, rights) = (generate(15, 60, 1).unwrap(), generate(12, 70, 2).unwrap());
     check_clusters(&lefts, &rights, &pool);
+}
+
+/// Clusters of one shape at the points of a lattice, so that most pairs are far apart and many distances are equal, bit for bit.
+fn lattice(name: &str, dim: usize, seed: u64, size: usize, spacing: f64, factor: f64) -> Clusters {
+    let shape = scattered(size, dim, 9, 4);
+    let places = scattered(40, dim, seed, 3);
+    let mut points = Array2::zeros((0, dim));
+    let mut offsets = vec![0];
+    for (i, place) in places.rows().into_iter().enumerate() {
+        // Not all of one size.
+        let cluster = &shape.slice(ndarray::s![..size - i % 3, ..]) + &(&place * spacing);
+        points = ndarray::concatenate![ndarray::Axis(0), points, cluster];
+        offsets.push(points.nrows());
+    }
+    points.mapv_inplace(|x| x * factor);
+    Clusters::new(name, points.view(), &offsets).unwrap()
+}
+
+#[test]
+fn clusters_that_boxes_tell_apart_agree_with_the_plain_version() {
+    let pool = Pool::new(2);
+    for dim in 1..=4 {
+        for (size, spacing) in [(4, 8.0), (12, 16.0), (21, 3.0)] {
+            // Beside ordinary numbers: squares that vanish, squares that overflow, sums that overflow.
+            for factor in [1.0, 0.1, 1e-170, 1e99, 1e101, 1e150, 1e306] {
+                let lefts = lattice("lefts", dim, 1, size, spacing, factor);
+                let rights = lattice("rights", dim, 2, size, spacing, factor);
+                check_matching(&lefts, &rights, &pool);
+            }
+        }
+    }
+}
+
+#[test]
+fn clusters_far_from_the_origin_agree_with_the_plain_version() {
+    // Means of many numbers are rounded to more than the clusters are apart.
+    let pool = Pool::new(2);
+    for offset in [1e6, 1e12, 1e15] {
+        let moved = |clusters: Clusters| {
+            let mut offsets = vec![0];
+            let mut points = Array2::zeros((0, 3));
+            for cluster in clusters.iter() {
+                points = ndarray::concatenate![ndarray::Axis(0), points, &cluster + offset];
+                offsets.push(points.nrows());
+            }
+            Clusters::new("moved", points.view(), &offsets).unwrap()
+        };
+        let (lefts, rights) = (generate(30, 60, 1).unwrap(), generate(20, 50, 2).unwrap());
+        check_matching(&moved(lefts), &moved(rights), &pool);
+    }
 }
 
 #[test]

@@ -82,7 +82,9 @@ impl Sides {
     }
 
     /// Compares some left clusters with all right ones, as far as they may be of use to each other.
-    pub(super) fn search(&self, known: &Known, lefts: Range<usize>) -> Matching {
+    ///
+    /// `report` is called after each.
+    pub(super) fn search(&self, known: &Known, lefts: Range<usize>, report: impl Fn()) -> Matching {
         let mut matching = Matching {
             left: vec![Nearest::NONE; lefts.len()],
             right: vec![Nearest::NONE; self.right.len()],
@@ -95,6 +97,7 @@ impl Sides {
                 nearest_of_rights: &mut matching.right,
             };
             search_one(self, known, search, &mut scratch);
+            report();
         }
         matching
     }

@@ -154,13 +154,13 @@ fn bounds_instance<const D: usize>(
             }
         }
         for side in [&mut there, &mut back] {
-            for lane in 0..LANES {
-                side[lane] = larger(side[lane].sqrt() - slack, 0.0);
+            for bound in side.iter_mut() {
+                *bound = larger(bound.sqrt() - slack, 0.0);
             }
             if measure.metric == Metric::SquaredEuclidean {
                 // The mean of squares is at least the square of the mean.
-                for lane in 0..LANES {
-                    side[lane] *= side[lane];
+                for bound in side.iter_mut() {
+                    *bound *= *bound;
                 }
             }
         }

@@ -209,9 +209,7 @@ impl<'a> Chamfer<'a> {
         let starts: Vec<usize> = (0..lefts.len()).step_by(piece).collect();
         let parts = self.on().par_map_chunked(&starts, chunking, |&start| {
             let range = start..(start + piece).min(lefts.len());
-            let part = sides.search(&known, range.clone());
-            self.report(&finished, range.len());
-            part
+            sides.search(&known, range, || self.report(&finished, 1))
         });
         let mut matching = Matching {
             left: Vec::with_capacity(lefts.len()),

@@ -182,9 +182,9 @@ fn compare<K: Kind, V: Vector<W>, const D: usize, const W: usize, const R: usize
             let mut sum = [0.0; W];
             for k in 0..dim {
                 let x = rows[row * dim + k];
-                for lane in 0..W {
+                for (lane, sum) in sum.iter_mut().enumerate() {
                     let term = K::term(x, column[k].0[at + lane]);
-                    sum[lane] = if k == 0 { term } else { sum[lane] + term };
+                    *sum = if k == 0 { term } else { *sum + term };
                 }
             }
             for value in &mut sum {
@@ -288,9 +288,9 @@ fn values<K: Kind, const D: usize>(point: &[f64], group: &[Lane]) -> [f64; LANES
     let dim = if D == 0 { point.len() } else { D };
     let mut sum = [0.0; LANES];
     for k in 0..dim {
-        for lane in 0..LANES {
-            let term = K::term(point[k], group[k].0[lane]);
-            sum[lane] = if k == 0 { term } else { sum[lane] + term };
+        for (sum, &x) in sum.iter_mut().zip(&group[k].0) {
+            let term = K::term(point[k], x);
+            *sum = if k == 0 { term } else { *sum + term };
         }
     }
     for value in &mut sum {

@@ -28,14 +28,14 @@ impl Vector<8> for Wide {
     #[allow(unsafe_code, reason = "an instruction that not every processor has")]
     #[inline(always)]
     fn lesser(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        // SAFETY: who made `self` promised that the instruction is there. All types are of 64 bytes, and every pattern of bits is a value of each.
-        unsafe {
-            let (a, b) = (
-                transmute::<[f64; 8], __m512i>(a),
-                transmute::<[f64; 8], __m512i>(b),
-            );
-            transmute::<__m512i, [f64; 8]>(_mm512_min_epi64(a, b))
-        }
+        // SAFETY: both types are of 64 bytes, and every pattern of bits is a value of each.
+        let a = unsafe { transmute::<[f64; 8], __m512i>(a) };
+        // SAFETY: the same.
+        let b = unsafe { transmute::<[f64; 8], __m512i>(b) };
+        // SAFETY: who made `self` promised that the instruction is there.
+        let least = unsafe { _mm512_min_epi64(a, b) };
+        // SAFETY: as above.
+        unsafe { transmute::<__m512i, [f64; 8]>(least) }
     }
 }
 
