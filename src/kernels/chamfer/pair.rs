@@ -163,3 +163,6 @@ pub(super) fn finish(metric: Metric, least: &mut [f64]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
