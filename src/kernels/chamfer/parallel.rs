@@ -452,7 +452,7 @@ fn numbers(points: ArrayView2<'_, f64>) -> Vec<f64> {
 ///
 /// # Cost
 ///
-/// From 1,000 points in the smaller set on, in up to 8 dimensions (more points in more than 3), k-d trees: (n + m) log(n + m). Else, and for
+/// From about 1,500 points in the smaller set on, in up to 8 dimensions (3,000 in 5, 40,000 in 8), k-d trees: (n + m) log(n + m). Else, and for
 /// [`Metric::SqrtDot`], n·m pairs, each once for both directions. Memory: some copies of the points.
 pub fn chamfer(
     left: ArrayView2<'_, f64>,
@@ -587,3 +587,6 @@ pub fn nearest_neighbours(
 ) -> Result<Vec<Neighbour>, PointsError> {
     Chamfer::new().metric(metric).nearest_neighbours(from, to)
 }
+
+#[cfg(test)]
+mod tests;
