@@ -49,16 +49,25 @@
 //! *Each pair once.* A distance serves the minimum of its row and that of its column: 3 subtractions, 3 multiplications, 2 additions and 2
 //! comparisons in three dimensions, 10 operations instead of the 18 of two separate passes. Roots are taken of the minima.
 //!
-//! *In registers.* Eight points are compared with four (or two, without AVX2) others at a time. Coordinates of four points, 96 bytes, and their four
-//! minima, 32 bytes in and out, serve 32 pairs: 320 operations for 160 bytes, 2 per byte. Clusters of hundreds of points stay in the
-//! innermost cache, so the loop is bound by arithmetic: a core that does two additions or comparisons and two multiplications of four numbers
-//! per cycle needs 2.5 cycles for four pairs.
+//! *In registers.* With AVX-512 four rows are compared with eight columns at a time, else eight with four (AVX2) or two. Clusters of hundreds of
+//! points stay in the innermost cache, so the loop is bound by arithmetic. Two of the four units of a core such as Zen 4 add, subtract and compare
+//! floating-point numbers: 7 of the 10 operations, so four pairs take 3.5 cycles. Squares are not negative, so their bits may be compared as integers,
+//! on other units; AVX-512 has an instruction for it, and four pairs take 2.5 cycles, which is 5.9 G pairs per second at 3.67 GHz.
 //!
 //! *No pair to its end without need.* A matching wants the nearest clusters only. The distances to the clusters with the nearest centres bound what can
-//! be of use, and a pair of clusters is given up once the sum over its first points exceeds the bound. Rounding
-//! keeps order, so nothing is given up that could have won or tied.
+//! be of use. Most pairs of clusters are seen to be of no use from their boxes and centres alone; of the others a pair is given up as soon as
+//! the sum over its first points, with the least that the box of the other cluster leaves for the rest, exceeds the bound. Bounds have room for
+//! rounding, so nothing is given up that could have won or tied.
 //!
-//! *Trees.* Large sets of points are compared through k-d trees.
+//! *Trees.* Large sets of points are compared through k-d trees, from about 1,500 points on in up to four dimensions.
+//!
+//! What that gives, on one core and on two of a Zen 4 at 3.67 GHz (`cargo bench --bench kernels`, 83,219 points in 600 clusters):
+//!
+//! | | plain | one core | two | pairs per second, one core | of the peak |
+//! |---|---|---|---|---|---|
+//! | all distances, AVX-512 | 18 times one core | 0.39 s | 0.20 s | 4.4 G | 75 % |
+//! | all distances, AVX2 | | 0.53 s | 0.28 s | 3.3 G | 78 % of 4.2 G |
+//! | the matching, AVX-512 | | 0.070 s | 0.037 s | 25 G, most of them never looked at | |
 
 mod check;
 mod matching;
