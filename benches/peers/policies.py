@@ -2,8 +2,8 @@
 
 usage: policies.py [--rounds N] [--inner N] [--threads N] [--program PATH]
 
-The program also makes the totals of every month, which the rival does not. The rival takes policies that begin in the first
-month only, as the shipped ones do: so all of them change their rates in the same months.
+The program also makes the totals of every month, which the rival does not. The rival takes policies that begin in the
+first month only, as the shipped ones do: all of them change their rates in the same months.
 """
 
 import argparse
