@@ -31,33 +31,7 @@ import numpy as np  # noqa: E402
 from numba import njit, prange  # noqa: E402
 from scipy.spatial import cKDTree  # noqa: E402
 
-
-def clusters(count, max_size, seed):
-    """Points of all clusters, and where each begins: the data of scipar::kernels::clusters::generate."""
-    random = np.random.RandomState(seed)
-    sizes = random.randint(1, max_size, size=count)
-    starts = np.concatenate(([0], np.cumsum(sizes)))
-    points = np.empty((starts[-1], 3))
-    for start, end in zip(starts, starts[1:]):
-        mean = [random.randint(1, 10) for _ in range(3)]
-        deviation = [random.randint(1, 3) for _ in range(3)]
-        points[start:end] = mean + np.asarray(deviation) * random.standard_normal((end - start, 3))
-    return points, starts
-
-
-@njit(nogil=True)
-def mean_of_least(points, others):
-    total = 0.0
-    for i in range(points.shape[0]):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        least = np.inf
-        for j in range(others.shape[0]):
-            a, b, c = x - others[j, 0], y - others[j, 1], z - others[j, 2]
-            square = (a * a + b * b) + c * c
-            if square < least:
-                least = square
-        total += np.sqrt(least)
-    return total / points.shape[0]
+from kernels import clusters, mean_of_least, write  # noqa: E402
 
 
 @njit(parallel=True, nogil=True)
@@ -82,14 +56,6 @@ def tree_distance(left, right):
     there = cKDTree(right, **shape).query(left, workers=options.threads)[0].mean()
     back = cKDTree(left, **shape).query(right, workers=options.threads)[0].mean()
     return max(there, back)
-
-
-def write(path, points, starts):
-    with open(path, "w") as file:
-        file.write("cluster_id,x,y,z\n")
-        ids = np.repeat(np.arange(starts.size - 1), np.diff(starts))
-        for cluster, row in zip(ids.tolist(), points.tolist()):
-            file.write(f"{cluster},{row[0]!r},{row[1]!r},{row[2]!r}\n")
 
 
 def ours(folder, inner):
