@@ -63,11 +63,11 @@
 //!
 //! What that gives, on one core and on two of a Zen 4 at 3.67 GHz (`cargo bench --bench kernels`, 83,219 points in 600 clusters):
 //!
-//! | | plain | one core | two | pairs per second, one core | of the peak |
-//! |---|---|---|---|---|---|
-//! | all distances, AVX-512 | 18 times one core | 0.39 s | 0.20 s | 4.4 G | 75 % |
-//! | all distances, AVX2 | | 0.53 s | 0.28 s | 3.3 G | 78 % of 4.2 G |
-//! | the matching, AVX-512 | | 0.070 s | 0.037 s | 25 G, most of them never looked at | |
+//! | | one core | two | pairs per second, one core | of the peak |
+//! |---|---|---|---|---|
+//! | all distances, AVX-512 | 0.39 s | 0.20 s | 4.4 G | 75 % |
+//! | all distances, AVX2 | 0.53 s | 0.28 s | 3.3 G | 78 % of 4.2 G |
+//! | the matching, AVX-512 | 0.071 s | 0.036 s | 24 G, most of them never looked at | |
 
 mod check;
 mod matching;
