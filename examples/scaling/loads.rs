@@ -163,8 +163,11 @@ impl Load for CashValue {
     fn describe(&self, shares: Option<usize>) -> String {
         let points = |shares: usize| self.portfolios[&shares].len();
         match shares {
-            Some(shares) => format!("{} policies, in blocks of 512", points(shares)),
-            None => format!("{} policies for each worker, in blocks of 512", points(1)),
+            Some(shares) => format!("{} policies, in blocks of up to 512", points(shares)),
+            None => format!(
+                "{} policies for each worker, in blocks of up to 512",
+                points(1)
+            ),
         }
     }
 

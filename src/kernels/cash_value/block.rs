@@ -6,15 +6,33 @@ use super::projection::PresentValues;
 use super::step::{Closing, Month, Sums, step};
 use super::totals::Row;
 
-/// Points of a block: enough for the work to outweigh a row of totals per month, few enough to
-/// give every worker several blocks of ten thousand points.
+/// The most points of a block: enough for the work to outweigh a row of totals per month. (256 were 5 % slower, 128 15 %.)
 pub(super) const BLOCK: usize = 512;
+
+/// Months of points that make a block, if they are fewer points: a third of a millisecond. The first blocks would be twice the
+/// average else, and the last worker to take one would keep all others waiting.
+const MONTHS: usize = 250_000;
 
 /// Months that some groups are projected before the next groups are.
 const YEAR: usize = 12;
 
 /// Groups that are projected together: their state and a year's totals stay in the innermost cache.
 const PART: usize = 16;
+
+/// How many points each block has, of a portfolio in the order of the months that they have ahead; a matter of the points alone.
+pub(super) fn block_lens(plan: &Plan<'_>, order: &[usize]) -> Vec<usize> {
+    let (mut lens, mut left) = (Vec::new(), order);
+    while let Some(&first) = left.first() {
+        let most = MONTHS / plan.months_ahead(first).max(1);
+        let len = most
+            .next_multiple_of(LANES)
+            .clamp(LANES, BLOCK)
+            .min(left.len());
+        lens.push(len);
+        left = &left[len..];
+    }
+    lens
+}
 
 /// Projects some points of a portfolio, writes their present values and returns the totals per month.
 ///

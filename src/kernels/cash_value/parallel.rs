@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::assumptions::Assumptions;
-use super::block::{BLOCK, project_block};
+use super::block::{block_lens, project_block};
 use super::error::CashValueError;
 use super::plan::Plan;
 use super::portfolio::Portfolio;
@@ -26,7 +26,7 @@ use crate::pool::Pool;
 ///
 /// # Ordering and determinism
 ///
-/// Reproducible: the same bits for any number of workers. Points are taken in blocks of 512, those with the most months
+/// Reproducible: the same bits for any number of workers. Points are taken in blocks of up to 512, those with the most months
 /// ahead first, present values come in portfolio order, and the totals of the blocks are combined in a tree that depends
 /// on the points alone. (`exp` and `pow` are the system's, so another platform may differ in the last
 /// bits.) Present values of a point do not depend on its neighbours at all, except
@@ -86,7 +86,7 @@ pub struct Projector<'a> {
 type Progress<'a> = Box<dyn Fn(usize) + Send + Sync + 'a>;
 
 impl<'a> Projector<'a> {
-    /// A projection on the global pool that hands out one block of 512 points at a time.
+    /// A projection on the global pool that hands out one block of up to 512 points at a time.
     pub fn new(portfolio: &'a Portfolio, assumptions: &'a Assumptions) -> Self {
         let chunking = Chunking::size(1);
         Projector {
@@ -104,7 +104,7 @@ impl<'a> Projector<'a> {
         self
     }
 
-    /// Decides how blocks of 512 points are handed out; the result has the same bits in any case.
+    /// Decides how blocks of up to 512 points (fewer where they have many months ahead) are handed out; the result has the same bits in any case.
     ///
     /// [`Chunking::serial`] computes on the caller's thread.
     pub fn chunking(mut self, chunking: Chunking) -> Self {
@@ -112,7 +112,7 @@ impl<'a> Projector<'a> {
         self
     }
 
-    /// Calls `report` with the number of points finished so far, after each block of 512 points.
+    /// Calls `report` with the number of points finished so far, after each block of up to 512 points.
     ///
     /// Workers call it, at the same time and not in the order of the numbers; each number comes once, the last
     /// one is the length of the portfolio.
@@ -200,18 +200,15 @@ impl<'a> Projector<'a> {
         let plan = |&scenario| Plan::new(self.portfolio, self.assumptions, scenario);
         let plans: Vec<Plan<'_>> = scenarios.iter().map(plan).collect::<Result<_, _>>()?;
         let (values, totals) = self.project::<true>(&plans);
-        let mut totals = totals.into_iter().peekable();
-        let each = plans.iter().zip(values).enumerate();
-        each.map(|(run, (plan, values))| {
-            // A portfolio without points has no totals.
-            let totals = totals.next_if(|(of, _)| *of == run);
-            let totals = totals.map_or_else(Totals::default, |(_, totals)| totals);
+        // Each plan has totals, as no portfolio is empty.
+        let each = plans.iter().zip(values).zip(totals);
+        each.map(|((plan, values), (_, totals))| {
             Projection::new(plan, values, &totals.finish(&plan.months, plan.scalars))
         })
         .collect()
     }
 
-    /// For each plan the values of its points; the totals of the plans that have any, with their indices.
+    /// For each plan the values of its points and the totals, with its index.
     fn project<const TOTALS: bool>(self, plans: &[Plan<'_>]) -> (Vec<Values>, Runs) {
         let points = self.portfolio.len();
         let courses: Vec<_> = plans.iter().map(|plan| (Month::all(plan), plan)).collect();
@@ -222,18 +219,23 @@ impl<'a> Projector<'a> {
             Some(pool) => pool,
             None => Pool::global(),
         };
-        let mut blocks = Vec::new();
-        for (run, values) in values.chunks_mut(points.max(1)).enumerate() {
-            let parts = order
-                .chunks(BLOCK)
-                .zip(values.chunks_mut(BLOCK))
-                .enumerate();
-            blocks.extend(parts.map(|(index, (points, values))| Block {
-                run,
-                index,
-                points,
-                values,
-            }));
+        let lens = plans
+            .first()
+            .map_or_else(Vec::new, |plan| block_lens(plan, &order));
+        let mut blocks = Vec::with_capacity(lens.len() * plans.len());
+        for (run, mut values) in values.chunks_mut(points).enumerate() {
+            let mut points = &order[..];
+            for (index, &len) in lens.iter().enumerate() {
+                let (mine, others) = points.split_at(len);
+                let (of_mine, of_others) = values.split_at_mut(len);
+                (points, values) = (others, of_others);
+                blocks.push(Block {
+                    run,
+                    index,
+                    points: mine,
+                    values: of_mine,
+                });
+            }
         }
         let project_one = |block: Block<'_>| {
             let (months, plan) = &courses[block.run];

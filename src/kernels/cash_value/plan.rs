@@ -83,16 +83,19 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// The months for which a point is projected, or nearly; all of them for those past their term.
+    pub(super) fn months_ahead(&self, point: usize) -> usize {
+        match usize::try_from(self.months_ahead[point]) {
+            Ok(months @ 1..) => months.min(self.horizon()),
+            _ => self.horizon(),
+        }
+    }
+
     /// The points, those that have the most months ahead first, else in their order.
     pub(super) fn by_months_ahead(&self) -> Vec<usize> {
-        let horizon = self.horizon();
-        // Points past their term are projected to the end.
-        let ahead = |&months: &i64| match usize::try_from(months) {
-            Ok(months @ 1..) => months.min(horizon),
-            _ => horizon,
-        };
-        let ahead: Vec<usize> = self.months_ahead.iter().map(ahead).collect();
-        let mut places = vec![0; horizon + 1];
+        let points = 0..self.portfolio.len();
+        let ahead: Vec<usize> = points.map(|point| self.months_ahead(point)).collect();
+        let mut places = vec![0; self.horizon() + 1];
         for &months in &ahead {
             places[months] += 1;
         }

@@ -43,8 +43,8 @@ impl Vector<8> for Wide {
 macro_rules! wide {
     () => {
         if multiversion::target::target_cfg_f!(target_feature = "avx512f") {
-            // SAFETY: this very function is compiled for it.
             #[allow(unsafe_code, reason = "promises what the condition says")]
+            // SAFETY: this very function is compiled for it.
             let wide = unsafe { $crate::kernels::chamfer::wide::Wide::new() };
             Some(wide)
         } else {
