@@ -47,15 +47,16 @@ pub(super) fn project_block<const TOTALS: bool>(
     values: &mut [PresentValues],
 ) -> Vec<Row> {
     let policy = |&point| plan.policy(point);
-    let points: Vec<(usize, Policy<'_>)> = points.iter().map(policy).enumerate().collect();
+    let policies: Vec<(usize, Policy<'_>)> = points.iter().map(policy).enumerate().collect();
     let start = plan.months.discount.first().copied().unwrap_or(0.0);
-    let mut groups: Vec<Group<'_>> = points
+    let mut groups: Vec<Group<'_>> = policies
         .chunks(LANES)
         .map(|points| Group::new(points, start))
         .collect();
     // For each group the month of its next turn.
     let mut turns = vec![0; groups.len()];
-    let mut rows = Vec::with_capacity(if TOTALS { plan.horizon() } else { 0 });
+    let longest = points.first().map_or(0, |&point| plan.months_ahead(point));
+    let mut rows = Vec::with_capacity(if TOTALS { longest + YEAR } else { 0 });
     let mut closing = Closing::of(&groups);
     for (year, months) in months.chunks(YEAR).enumerate() {
         let first = year * YEAR;

@@ -92,7 +92,8 @@ impl<'a> Group<'a> {
     ///
     /// Returns the month of the next turn, [`NEVER`] if nobody is left and nobody will come.
     pub(super) fn turn(&mut self, plan: &Plan<'_>, t: usize, row: &mut Row) -> usize {
-        if self.turns == [t; LANES] && t < self.first_event {
+        let is_one = self.turns.iter().fold(true, |is, &turn| is & (turn == t));
+        if is_one && t < self.first_event {
             return self.anniversaries(plan, t);
         }
         let mut next = NEVER;
