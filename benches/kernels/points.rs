@@ -53,54 +53,57 @@ fn of_numbers<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> u64 {
 
 /// Work is counted in pairs of points, also of those that are never looked at.
 fn matching(name: &str, parameters: (usize, u32, usize, u32), has_plain: bool) -> Case {
-    let sets = Rc::new(sets(parameters));
-    let with = |sets: &Rc<(Clusters, Clusters)>, name, options: fn() -> Chamfer<'static>| {
-        let sets = Rc::clone(sets);
-        Contender::new(name, move || {
-            let matching = options().nearest_clusters(&sets.0, &sets.1);
-            of_matching(&matching.expect("clusters of one dimension"))
-        })
+    let run = |sets: &Sets, how: How| {
+        let matching = match how {
+            How::Plain => plain::nearest_clusters(&sets.0, &sets.1, METRIC, REDUCTION),
+            How::Fast(options) => options().nearest_clusters(&sets.0, &sets.1),
+        };
+        of_matching(&matching.expect("clusters of one dimension"))
     };
-    let mut contenders = Vec::new();
-    if has_plain {
-        let sets = Rc::clone(&sets);
-        contenders.push(Contender::new("plain", move || {
-            let matching = plain::nearest_clusters(&sets.0, &sets.1, METRIC, REDUCTION);
-            of_matching(&matching.expect("clusters of one dimension"))
-        }));
-    }
-    contenders.push(with(&sets, "serial", serial));
-    contenders.push(with(&sets, "parallel", Chamfer::new));
-    Case {
-        name: name.to_owned(),
-        work: pairs(&sets),
-        contenders,
-    }
+    of_clusters(name, parameters, has_plain, run)
 }
 
 fn matrix(name: &str, parameters: (usize, u32, usize, u32), has_plain: bool) -> Case {
-    let sets = Rc::new(sets(parameters));
-    let with = |sets: &Rc<(Clusters, Clusters)>, name, options: fn() -> Chamfer<'static>| {
-        let sets = Rc::clone(sets);
-        Contender::new(name, move || {
-            let matrix = options().matrix(&sets.0, &sets.1);
-            of_numbers(&matrix.expect("clusters of one dimension"))
-        })
+    let run = |sets: &Sets, how: How| {
+        let matrix = match how {
+            How::Plain => plain::chamfer_matrix(&sets.0, &sets.1, METRIC, REDUCTION),
+            How::Fast(options) => options().matrix(&sets.0, &sets.1),
+        };
+        of_numbers(&matrix.expect("clusters of one dimension"))
     };
-    let mut contenders = Vec::new();
-    if has_plain {
-        let sets = Rc::clone(&sets);
-        contenders.push(Contender::new("plain", move || {
-            let matrix = plain::chamfer_matrix(&sets.0, &sets.1, METRIC, REDUCTION);
-            of_numbers(&matrix.expect("clusters of one dimension"))
-        }));
-    }
-    contenders.push(with(&sets, "serial", serial));
-    contenders.push(with(&sets, "parallel", Chamfer::new));
+    of_clusters(name, parameters, has_plain, run)
+}
+
+type Sets = (Clusters, Clusters);
+
+#[derive(Clone, Copy)]
+enum How {
+    Plain,
+    Fast(fn() -> Chamfer<'static>),
+}
+
+fn of_clusters(
+    name: &str,
+    parameters: (usize, u32, usize, u32),
+    has_plain: bool,
+    run: impl Fn(&Sets, How) -> u64 + Copy + 'static,
+) -> Case {
+    let sets = Rc::new(sets(parameters));
+    let contenders = [
+        ("plain", How::Plain),
+        ("serial", How::Fast(serial)),
+        ("parallel", How::Fast(Chamfer::new)),
+    ];
+    let contenders = contenders.into_iter().skip(usize::from(!has_plain));
     Case {
         name: name.to_owned(),
         work: pairs(&sets),
-        contenders,
+        contenders: contenders
+            .map(|(name, how)| {
+                let sets = Rc::clone(&sets);
+                Contender::new(name, move || run(&sets, how))
+            })
+            .collect(),
     }
 }
 
