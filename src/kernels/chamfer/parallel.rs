@@ -19,6 +19,9 @@ use crate::pool::Pool;
 /// Pairs of points below which handing work to other threads costs more than it saves.
 const FEW_PAIRS: usize = 100_000;
 
+/// The same for a matching, which looks at few of them.
+const FEW_PAIRS_TO_MATCH: usize = 400_000;
+
 /// Rows, or places in a tree, of one piece of work; a multiple of [`ROWS`].
 const BLOCK: usize = 512;
 
@@ -91,7 +94,7 @@ impl<'a> Chamfer<'a> {
 
     /// Decides how pieces of work are handed out; the result has the same bits in any case.
     ///
-    /// A piece is a left cluster (or a few of them, if there are more than 512) or a block of 512 points.
+    /// A piece is a left cluster (for a matching some of them, if they are small or more than 512) or a block of 512 points.
     /// [`Chunking::serial`] computes on the caller's thread.
     pub fn chunking(mut self, chunking: Chunking) -> Self {
         self.chunking = Some(chunking);
@@ -199,11 +202,15 @@ impl<'a> Chamfer<'a> {
             let (left, right) = (vec![nearest], vec![nearest]);
             return Ok(Matching { left, right });
         }
-        let chunking = self.chunking_for(lefts.num_points(), rights.num_points());
+        let all = pairs(lefts.num_points(), rights.num_points());
+        let chunking = self.chunking.unwrap_or(match all < FEW_PAIRS_TO_MATCH {
+            true => Chunking::serial(),
+            false => Chunking::size(1),
+        });
         let sides = Sides::new(self.measure, lefts, rights);
         let known = sides.likely(self.on(), chunking);
         let finished = AtomicUsize::new(0);
-        let pairs_of_one = pairs(lefts.num_points(), rights.num_points()) / lefts.len();
+        let pairs_of_one = all / lefts.len();
         let piece = lefts.len().div_ceil(PIECES);
         let piece = piece.max(PAIRS / pairs_of_one.max(1)).min(lefts.len());
         let starts: Vec<usize> = (0..lefts.len()).step_by(piece).collect();
