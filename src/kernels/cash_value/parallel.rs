@@ -213,7 +213,8 @@ impl<'a> Projector<'a> {
         let points = self.portfolio.len();
         let courses: Vec<_> = plans.iter().map(|plan| (Month::all(plan), plan)).collect();
         let order = plans.first().map_or_else(Vec::new, Plan::by_months_ahead);
-        let mut values = vec![PresentValues::default(); points * plans.len()];
+        // One vector for each plan, so that none is kept longer than it is needed.
+        let mut values = vec![vec![PresentValues::default(); points]; plans.len()];
         let finished = AtomicUsize::new(0);
         let pool = match self.pool {
             Some(pool) => pool,
@@ -223,7 +224,8 @@ impl<'a> Projector<'a> {
             .first()
             .map_or_else(Vec::new, |plan| block_lens(plan, &order));
         let mut blocks = Vec::with_capacity(lens.len() * plans.len());
-        for (run, mut values) in values.chunks_mut(points).enumerate() {
+        for (run, values) in values.iter_mut().enumerate() {
+            let mut values = &mut values[..];
             let mut points = &order[..];
             for (index, &len) in lens.iter().enumerate() {
                 let (mine, others) = points.split_at(len);
@@ -248,15 +250,14 @@ impl<'a> Projector<'a> {
         };
         let totals =
             pool.par_map_reduce_chunked(blocks, self.chunking, project_one, Vec::new, join);
-        let by_point = |values: &[PresentValues]| {
+        let by_point = |values: Values| {
             let mut by_point = vec![PresentValues::default(); points];
-            for (&point, &values) in order.iter().zip(values) {
+            for (&point, values) in order.iter().zip(values) {
                 by_point[point] = values;
             }
             by_point
         };
-        let of_run = |run| by_point(&values[run * points..][..points]);
-        ((0..plans.len()).map(of_run).collect(), totals)
+        (values.into_iter().map(by_point).collect(), totals)
     }
 }
 
