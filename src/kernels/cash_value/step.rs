@@ -7,12 +7,8 @@ use super::totals::Row;
 /// The numbers of a month that all points share.
 pub(super) struct Month {
     discount: f64,
-    /// Half the return of the month; what an account of 1 becomes by its middle and by its end.
-    half_growth: f64,
-    to_middle: f64,
-    to_end: f64,
-    /// What the fee leaves of an account.
-    after_fee: f64,
+    growth: f64,
+    fee_rate: f64,
     /// Discounted maintenance expense per policy.
     upkeep: f64,
     /// The discount less that of the next month; nobody looks beyond the last one.
@@ -27,13 +23,11 @@ impl Month {
 
     fn new(plan: &Plan<'_>, t: usize) -> Self {
         let (months, scalars) = (&plan.months, plan.scalars);
-        let (discount, growth) = (months.discount[t], months.growth[t]);
+        let discount = months.discount[t];
         Month {
             discount,
-            half_growth: 0.5 * growth,
-            to_middle: 1.0 + 0.5 * growth,
-            to_end: 1.0 + growth,
-            after_fee: 1.0 - scalars.maintenance_fee_rate,
+            growth: months.growth[t],
+            fee_rate: scalars.maintenance_fee_rate,
             upkeep: scalars.maintenance_expense / 12.0 * months.inflation[t] * discount,
             fall: discount - months.discount.get(t + 1).copied().unwrap_or(0.0),
         }
@@ -44,9 +38,10 @@ impl Month {
 ///
 /// Each month's totals are added to `totals`.
 ///
-/// They are brought into a form with fewer additions, which bound the speed, and the same value up to rounding: what remains of the policies
-/// is computed once, what an account earns is a multiplication, and the present value of the changes of the accounts in force a
-/// is taken month by month as Σ a(t)·(v(t) - v(t+1)), not Σ (a(t) - a(t-1))·v(t).
+/// Policies and accounts have the bits of the serial projection, as they may come close to zero, where another order of operations
+/// would show. The rest is brought into a form with fewer additions, which bound the speed, and the same value up to rounding: the
+/// present value of the changes of the accounts in force a is taken month by month as Σ a(t)·(v(t) - v(t+1)), not
+/// Σ (a(t) - a(t-1))·v(t), their total as the difference of two totals, and what leaves in the middle of a month has half of its return.
 ///
 /// Compiled for several instruction sets, of which the best one that the machine has is chosen when the program runs. They
 /// compute the same lanes in the same order, and none fuses a multiplication with an addition: the bits are the same.
@@ -76,10 +71,8 @@ pub(super) fn step<const TOTALS: bool>(
 fn step_month<const TOTALS: bool>(month: &Month, groups: &mut [Group<'_>], sums: &mut Sums) {
     let Month {
         discount,
-        half_growth,
-        to_middle,
-        to_end,
-        after_fee,
+        growth,
+        fee_rate,
         upkeep,
         fall,
     } = *month;
@@ -88,16 +81,17 @@ fn step_month<const TOTALS: bool>(month: &Month, groups: &mut [Group<'_>], sums:
         for i in 0..LANES {
             let policies = state.policies[i];
             let dying = policies * state.mortality[i];
-            let surviving = policies - dying;
-            let lapsing = surviving * state.lapse[i];
-            let next_policies = surviving - lapsing;
+            let lapsing = (policies - dying) * state.lapse[i];
+            let next_policies = policies - lapsing - dying;
 
             let sum_assured = state.sum_assured[i];
             let funded = state.account[i] + state.net_premium[i];
             let coi = state.coi_rate[i] * larger(sum_assured - funded, 0.0);
-            let invested = after_fee * funded - coi;
-            let midway = to_middle * invested;
-            let next_account = to_end * invested;
+            let invested = funded - fee_rate * funded - coi;
+            let return_of_month = growth * invested;
+            let half_return = 0.5 * return_of_month;
+            let midway = invested + half_return;
+            let next_account = invested + return_of_month;
             let next_value = next_account * next_policies;
 
             let premiums = state.premium[i] * policies;
@@ -105,7 +99,7 @@ fn step_month<const TOTALS: bool>(month: &Month, groups: &mut [Group<'_>], sums:
             let withdrawn = midway * lapsing;
             let surrender = state.kept_rate[i] * withdrawn;
             // Whoever leaves has half of it: on average half of those who came, half of those who remain.
-            let income = half_growth * invested * (policies + next_policies);
+            let income = half_return * (policies + next_policies);
 
             state.policies[i] = next_policies;
             state.account[i] = next_account;

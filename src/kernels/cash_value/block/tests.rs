@@ -126,3 +126,18 @@ fn groups_that_age_together_die_out_lane_by_lane() {
     };
     both(&(0..24).map(point).collect::<Vec<_>>());
 }
+
+#[test]
+fn accounts_that_come_close_to_zero_agree_with_the_serial_projection() {
+    // Ahead of its issue the account loses all that it has and more; in month 1281 a millionth of it is left, with the other sign.
+    both(&[Point {
+        spec: "SW",
+        age: 0,
+        term: 16,
+        count: 51.225271364373405,
+        sum_assured: 1593695.1117319567,
+        duration: -534,
+        premium: 932.1664947257387,
+        account: 28755.257189290365,
+    }]);
+}
