@@ -363,6 +363,28 @@ fn clusters_far_from_the_origin_agree_with_the_plain_version() {
 }
 
 #[test]
+fn clusters_whose_squares_are_near_the_least_number_agree_with_the_plain_version() {
+    let pool = Pool::new(1);
+    // The square of a centre may be rounded up to the least number, and those of its points down to 0.
+    for scale in [1e-162, 1.7e-162, 3e-161, 1e-159] {
+        let column = |points: &[f64], offsets: &[usize]| {
+            let points = Array2::from_shape_fn((points.len(), 1), |(i, _)| points[i] * scale);
+            Clusters::new("column", points.view(), offsets).unwrap()
+        };
+        check_matching(
+            &column(&[0.5, 2.0], &[0, 2]),
+            &column(&[3.0, 0.0], &[0, 1, 2]),
+            &pool,
+        );
+        check_matching(
+            &column(&[3.0, 3.0, 1.0, 1.0], &[0, 3, 4]),
+            &column(&[0.5], &[0, 1]),
+            &pool,
+        );
+    }
+}
+
+#[test]
 fn the_same_bits_for_any_number_of_workers_and_any_chunking() {
     let (lefts, rights) = (generate(40, 90, 5).unwrap(), generate(30, 70, 6).unwrap());
     let (left, right) = (scattered(3_000, 3, 1, 30), scattered(2_000, 3, 2, 30));

@@ -9,6 +9,9 @@ use super::tile::{larger, lesser};
 use super::{Metric, Reduction};
 use crate::kernels::clusters::Clusters;
 
+/// Some times the root of the least positive number, 2.2e-162.
+const LEAST_ROOT: f64 = 1e-160;
+
 /// Centres and boxes of clusters.
 #[derive(Debug)]
 pub(super) struct Outlines {
@@ -91,12 +94,14 @@ impl Outlines {
 /// What rounding may have added to a bound, or taken from a distance, at most.
 ///
 /// A centre is a sum of n numbers, so each of its coordinates is off by n roundings of the largest coordinate; a mean distance by
-/// n of itself, which is at most the diagonal of a box. `None` where numbers are so large that squares may overflow.
+/// n of itself, which is at most the diagonal of a box. Squares near the least number are off by half of it, so roots of sums of
+/// them by [`LEAST_ROOT`] per dimension. `None` where numbers are so large that squares may overflow.
 pub(super) fn slack(left: &Outlines, right: &Outlines) -> Option<f64> {
     let largest = left.largest.max(right.largest);
     let dim = left.dim as f64;
     let roundings = left.most_points.max(right.most_points) as f64 + dim + 4.0;
-    (largest < 1e100).then_some(16.0 * roundings * f64::EPSILON * dim * largest)
+    let of_large = 16.0 * roundings * f64::EPSILON * dim * largest;
+    (largest < 1e100).then_some(of_large + dim * LEAST_ROOT)
 }
 
 /// For each cluster of `others` a bound: the distance of a cluster to it is not less. As many as fill lanes.
