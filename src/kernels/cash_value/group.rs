@@ -68,7 +68,8 @@ impl<'a> Group<'a> {
         for (lane, (_, policy)) in points.iter().enumerate() {
             state.policies[lane] = if policy.start > 0 { policy.count } else { 0.0 };
             state.account[lane] = policy.account;
-            state.change[lane] = -discount * (policy.account * state.policies[lane]);
+            // Never a negative zero: whether zeros are added to it later depends on the neighbours.
+            state.change[lane] = 0.0 - discount * (policy.account * state.policies[lane]);
         }
         let mut turns = [NEVER; LANES];
         turns[..points.len()].fill(0);

@@ -97,6 +97,28 @@ fn a_point_has_the_same_bits_wherever_it_stands() {
 }
 
 #[test]
+fn a_point_that_leaves_nothing_has_the_same_bits_among_others() {
+    let bits = |points: &[Point]| {
+        let projection = project(&portfolio(points), extended()).unwrap();
+        projection.present_values()[0].to_array().map(f64::to_bits)
+    };
+    // Nobody from the start, and nobody at the end of the first month.
+    let nobody = Point {
+        count: 0.0,
+        duration: 5,
+        ..POINT
+    };
+    let last = Point {
+        spec: "LT",
+        age: 120,
+        ..POINT
+    };
+    for point in [nobody, last] {
+        assert_eq!(bits(&[point]), bits(&[point, POINT]));
+    }
+}
+
+#[test]
 fn lanes_fill_whole_cache_lines() {
     assert_eq!(size_of::<State>() % size_of::<Lanes>(), 0);
     assert_eq!(size_of::<State>(), 17 * size_of::<Lanes>());
