@@ -46,9 +46,12 @@ pub(super) fn project_block<const TOTALS: bool>(
     points: &[usize],
     values: &mut [PresentValues],
 ) -> Vec<Row> {
+    let Some(&start) = plan.months.discount.first() else {
+        // Without months all values stay zero.
+        return Vec::new();
+    };
     let policy = |&point| plan.policy(point);
     let policies: Vec<(usize, Policy<'_>)> = points.iter().map(policy).enumerate().collect();
-    let start = plan.months.discount.first().copied().unwrap_or(0.0);
     let mut groups: Vec<Group<'_>> = policies
         .chunks(LANES)
         .map(|points| Group::new(points, start))

@@ -119,6 +119,20 @@ fn a_point_that_leaves_nothing_has_the_same_bits_among_others() {
 }
 
 #[test]
+fn accounts_that_overflow_do_not_matter_without_months() {
+    let past = Point {
+        term: 0,
+        duration: 1,
+        count: 1e200,
+        account: 1e200,
+        ..POINT
+    };
+    let projection = both(&[past]);
+    assert_eq!(projection.horizon(), 0);
+    assert_eq!(projection.totals(), PresentValues::default());
+}
+
+#[test]
 fn lanes_fill_whole_cache_lines() {
     assert_eq!(size_of::<State>() % size_of::<Lanes>(), 0);
     assert_eq!(size_of::<State>(), 17 * size_of::<Lanes>());
