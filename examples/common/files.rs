@@ -69,6 +69,10 @@ impl Output {
         let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
             return fail("expected the name of a file".to_owned());
         };
+        // `file_name` takes no notice of it.
+        if path.to_string_lossy().ends_with(std::path::is_separator) {
+            return fail("expected the name of a file".to_owned());
+        }
         let parent = if parent.as_os_str().is_empty() {
             Path::new(".")
         } else {

@@ -299,6 +299,7 @@ points.csv | points.csv
 --out points.csv/pv.csv | points.csv/pv.csv
 --out tables | tables | not a file
 --out tables/.. | tables/.. | expected the name of a file
+--out values/ | values/ | expected the name of a file
 --out old.csv | old.csv | read-only
 --out points.csv | points.csv | input
 --out tables/../points.csv | points.csv | input
