@@ -139,11 +139,23 @@ fn the_plot_is_well_formed() {
 #[test]
 fn a_plot_without_a_law_has_none() {
     let dir = TempDir::new().unwrap();
-    let args = ["--quick", "--workers", "1", "--kernel", "cash-value"];
-    run_well(dir.path(), &[&args[..], &["--plot", "one.svg"]].concat());
-    let svg = fs::read_to_string(dir.path().join("one.svg")).unwrap();
-    check_svg(&svg, &["cash-value, measured", "ideal"]);
-    assert!(!svg.contains("law"));
+    for workers in ["1", "1,2", "1,3"] {
+        let args = ["--quick", "--workers", workers, "--kernel", "cash-value"];
+        run_well(dir.path(), &[&args[..], &["--plot", "few.svg"]].concat());
+        let svg = fs::read_to_string(dir.path().join("few.svg")).unwrap();
+        check_svg(&svg, &["cash-value, measured", "ideal"]);
+        assert!(!svg.contains("law"));
+        // The labels of the axes are powers of two.
+        let labels: Vec<&str> = svg
+            .lines()
+            .filter(|line| line.parse::<f64>().is_ok())
+            .collect();
+        assert_eq!(
+            labels,
+            ["0.5", "1", "2", "4", "1", "2", "4"].repeat(2),
+            "{workers}"
+        );
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn panel(
     let furthest = if has_fit {
         FORECASTS[FORECASTS.len() - 1]
     } else {
-        2
+        4 // on less, plotters names fractions between the powers of two, one over the other
     };
     let right = most.max(furthest) as f64;
     let (bottom, top) = (0.5, right * 1.4);
