@@ -166,6 +166,19 @@ pub enum CashValueError {
     },
 }
 
+impl CashValueError {
+    /// The same, with the scenario where it is of one among several.
+    pub(super) fn under(self, scenario: u32) -> Self {
+        match self {
+            CashValueError::NotFinite { what, found } => CashValueError::NotFinite {
+                what: format!("{what} under scenario {scenario}"),
+                found,
+            },
+            other => other,
+        }
+    }
+}
+
 /// A list for a message: all of a few, the first ones of many.
 pub(super) fn few<T: fmt::Debug>(all: &[T]) -> String {
     const MOST: usize = 12;

@@ -197,13 +197,21 @@ impl<'a> Projector<'a> {
     }
 
     fn run_all(self, scenarios: &[&Scenario]) -> Result<Vec<Projection>, CashValueError> {
-        let plan = |&scenario| Plan::new(self.portfolio, self.assumptions, scenario);
+        let is_one = scenarios.len() == 1;
+        let named = |error: CashValueError, scenario: &Scenario| match is_one {
+            true => error,
+            false => error.under(scenario.id),
+        };
+        let plan = |&scenario| {
+            Plan::new(self.portfolio, self.assumptions, scenario).map_err(|e| named(e, scenario))
+        };
         let plans: Vec<Plan<'_>> = scenarios.iter().map(plan).collect::<Result<_, _>>()?;
         let (values, totals) = self.project::<true>(&plans);
         // Each plan has totals, as no portfolio is empty.
-        let each = plans.iter().zip(values).zip(totals);
-        each.map(|((plan, values), (_, totals))| {
-            Projection::new(plan, values, &totals.finish(&plan.months, plan.scalars))
+        let each = plans.iter().zip(values).zip(totals).zip(scenarios);
+        each.map(|(((plan, values), (_, totals)), &scenario)| {
+            let rows = totals.finish(&plan.months, plan.scalars);
+            Projection::new(plan, values, &rows).map_err(|e| named(e, scenario))
         })
         .collect()
     }

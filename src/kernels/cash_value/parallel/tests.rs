@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use super::super::testing::{data, shipped};
+use super::super::testing::{POINT, Point, data, portfolio, shipped};
 use super::*;
 
 const POINTS: usize = 2600;
@@ -158,6 +158,43 @@ fn an_unknown_scenario_among_others_comes_before_any_progress() {
         matches!(&error, CashValueError::UnknownScenario { id: 11, known } if *known == all),
         "{error:?}"
     );
+}
+
+#[test]
+fn what_overflows_under_one_of_several_scenarios_is_named_with_it() {
+    let mut tables = shipped().tables().clone();
+    let draw = |id: u32, draw: f64| Scenario {
+        id,
+        draws: [&[draw][..], &[0.0; 1800]].concat(),
+    };
+    // An exponent that is too large, and a return that the account is too large for.
+    tables.normal_draws = vec![draw(3, 0.0), draw(5, 1e6), draw(8, 80_000.0)];
+    let assumptions = Assumptions::new(tables, shipped().scalars().clone()).unwrap();
+    let point = Point {
+        premium: 1e60,
+        ..POINT
+    };
+    let portfolio = portfolio(&[point]);
+    let error = |scenarios: &[u32]| {
+        let projector = Projector::new(&portfolio, &assumptions);
+        projector.run_scenarios(scenarios).unwrap_err().to_string()
+    };
+    // The value itself is infinite or NaN.
+    for (scenario, what) in [
+        (5, "investment return of month 0"),
+        (8, "portfolio: row 0: present value \"Death\" of point 1"),
+    ] {
+        for (scenarios, start) in [
+            (&[scenario][..], format!("{what} is ")),
+            (
+                &[3, scenario],
+                format!("{what} under scenario {scenario} is "),
+            ),
+        ] {
+            let error = error(scenarios);
+            assert!(error.starts_with(&start), "{error}");
+        }
+    }
 }
 
 #[test]
