@@ -1,4 +1,8 @@
-"""Loads the library of the example `python_host` and lets it compute with worker processes."""
+"""Loads the library of the example `python_host` and lets it compute with worker processes.
+
+cargo build --release --example python_host
+python3 examples/python_host/host.py target/release/examples/libpython_host.so
+"""
 
 import ctypes
 import math
