@@ -185,11 +185,13 @@ impl<'a> Group<'a> {
             self.state.maturity[lane] += amount * discount;
             row.matured += maturing;
             row.maturity += amount;
+            row.change -= amount;
         }
         if duration == 0 {
             self.state.policies[lane] += policy.count;
             self.state.expenses[lane] += plan.scalars.acquisition_expense * policy.count * discount;
             row.issued += policy.count;
+            row.change += self.state.account[lane] * policy.count;
         }
         let is_due = match policy.terms.is_single {
             true => duration == 0,

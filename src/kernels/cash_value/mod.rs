@@ -90,8 +90,8 @@
 //!
 //! # How fast it is, and why not faster
 //!
-//! A month of a point is 54 operations in double precision, 23 multiplications and 31 additions or comparisons, 13 of which are the totals over
-//! the points. It reads 128 bytes of the point's state and writes 64: 0.28 operations per byte, far too few for anything but the
+//! A month of a point is 57 operations in double precision, 24 multiplications and 33 additions or comparisons, 15 of which are the totals over
+//! the points. It reads 128 bytes of the point's state and writes 64: 0.3 operations per byte, far too few for anything but the
 //! innermost cache. So 128 points, eight of them side by side (1.4 KiB), are taken through a year before the next ones are, and they and the year's totals
 //! (10 KiB) stay there; memory sees a point's 72 bytes of input and 72 of result. The formulas are brought into a form with few additions. Points
 //! with as many months ahead come together and leave together, and a policy anniversary of eight at once is a loop without branches.
@@ -99,8 +99,8 @@
 //! The loop is compiled for AVX-512, AVX2 and the baseline of the target, and the
 //! best that the machine has is taken when the program runs (feature `simd`); multiplications and additions are not fused, so the bits are the same.
 //!
-//! A core that does one addition and one multiplication of eight numbers per cycle, such as Zen 4, needs at least 31 cycles for a month of eight points. The shipped
-//! portfolio of 10,000 points is 5.7 million months: 22 million cycles, 6.0 ms at 3.67 GHz. The inner loop takes 6.3 of the 9.0 ms that the
+//! A core that does one addition and one multiplication of eight numbers per cycle, such as Zen 4, needs at least 33 cycles for a month of eight points. The shipped
+//! portfolio of 10,000 points is 5.7 million months: 23 million cycles, 6.4 ms at 3.67 GHz. The inner loop takes 6.3 of the 9.0 ms that the
 //! projection takes on such a core, so it runs at 83 % of that peak. The rest are mostly the changes of rates once a year (0.9 ms).
 //! [`Projector::present_values`] leaves the totals out: 18 additions and as many multiplications, 6.5 ms.
 

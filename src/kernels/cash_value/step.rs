@@ -41,7 +41,7 @@ impl Month {
 /// Policies and accounts have the bits of the serial projection, as they may come close to zero, where another order of operations
 /// would show. The rest is brought into a form with fewer additions, which bound the speed, and the same value up to rounding: the
 /// present value of the changes of the accounts in force a is taken month by month as Σ a(t)·(v(t) - v(t+1)), not
-/// Σ (a(t) - a(t-1))·v(t), their total as the difference of two totals, and what leaves in the middle of a month has half of its return.
+/// Σ (a(t) - a(t-1))·v(t), and what leaves in the middle of a month has half of its return.
 ///
 /// Compiled for several instruction sets, of which the best one that the machine has is chosen when the program runs. They
 /// compute the same lanes in the same order, and none fuses a multiplication with an addition: the bits are the same.
@@ -85,7 +85,8 @@ fn step_month<const TOTALS: bool>(month: &Month, groups: &mut [Group<'_>], sums:
             let next_policies = policies - lapsing - dying;
 
             let sum_assured = state.sum_assured[i];
-            let funded = state.account[i] + state.net_premium[i];
+            let account = state.account[i];
+            let funded = account + state.net_premium[i];
             let coi = state.coi_rate[i] * larger(sum_assured - funded, 0.0);
             let invested = funded - fee_rate * funded - coi;
             let return_of_month = growth * invested;
@@ -124,6 +125,8 @@ fn step_month<const TOTALS: bool>(month: &Month, groups: &mut [Group<'_>], sums:
             sums.surrender[i] += surrender;
             sums.charge[i] += state.charge_rate[i] * withdrawn;
             sums.income[i] += income;
+            // What a turn has taken out of the accounts, or put into them, it has counted itself.
+            sums.change[i] += next_value - account * policies;
             sums.funded[i] += funded * policies;
             sums.coi[i] += coi * policies;
         }
@@ -145,6 +148,7 @@ pub(super) struct Sums {
     surrender: Lanes,
     charge: Lanes,
     income: Lanes,
+    change: Lanes,
     funded: Lanes,
     coi: Lanes,
 }
@@ -186,7 +190,7 @@ impl Sums {
             policies: sum(&self.next_policies),
             value: sum(&self.next_value),
         };
-        row.change = closing.value - row.value;
+        row.change += sum(&self.change);
         // Whoever was there has died, lapsed or stayed; all three are sums of the same sign.
         row.policies = closing.policies + row.dying + row.lapsing;
         closing
