@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use example::program_in;
+use example::{num_files, program_in, stdout_of};
 
 use scipar::kernels::cash_value::{Assumptions, Portfolio, PresentValues, project};
 use tempfile::TempDir;
@@ -32,14 +32,7 @@ fn run(dir: &Path, args: &[&str]) -> Output {
 
 /// Runs the program, which must succeed and be silent on standard error.
 fn run_well(dir: &Path, args: &[&str]) -> String {
-    let output = run(dir, args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn num_files(dir: &Path) -> usize {
-    fs::read_dir(dir).unwrap().count()
+    stdout_of(run(dir, args))
 }
 
 /// The number behind a name at the start of a line.

@@ -16,7 +16,7 @@ use scipar::kernels::chamfer::{Metric, Nearest, Reduction, nearest_clusters};
 use scipar::kernels::clusters::Clusters;
 use tempfile::TempDir;
 
-use example::{check_svg, program_in};
+use example::{check_svg, program_in, refusal_of, stdout_of};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/points");
 
@@ -33,26 +33,12 @@ fn run(dir: &Path, args: &[&str]) -> Output {
 
 /// Runs the program, which must succeed and be silent on standard error.
 fn run_well(dir: &Path, args: &[&str]) -> String {
-    let output = run(dir, args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
-    String::from_utf8(output.stdout).unwrap()
+    stdout_of(run(dir, args))
 }
 
 /// Runs the program with outputs that must not come about; gives its message.
 fn refused(dir: &Path, args: &[&str]) -> String {
-    let num_files = || fs::read_dir(dir).unwrap().count();
-    let before = num_files();
-    let output = run(dir, args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        (output.status.code(), output.stdout.len()),
-        (Some(2), 0),
-        "{args:?}: {stderr}"
-    );
-    assert!(stderr.starts_with("error: "), "{args:?}: {stderr}");
-    assert_eq!(num_files(), before, "{args:?}");
-    stderr
+    refusal_of(dir, || run(dir, args))
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {

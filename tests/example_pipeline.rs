@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use example::program_in;
+use example::{num_files, program_in, refusal_of, stdout_of};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -36,33 +36,12 @@ fn run(dir: &Path, args: &[&str]) -> Output {
 
 /// Runs the program, which must succeed and be silent on standard error.
 fn run_well(dir: &Path, args: &[&str]) -> String {
-    let output = run(dir, args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
-    String::from_utf8(output.stdout).unwrap()
+    stdout_of(run(dir, args))
 }
 
 /// Runs the program with an output that must not come about; gives its one line on standard error.
 fn refused(dir: &Path, args: &[&str]) -> String {
-    let before = num_files(dir);
-    let output = run(dir, args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        (output.status.code(), output.stdout.len()),
-        (Some(2), 0),
-        "{args:?}: {stderr}"
-    );
-    assert!(stderr.starts_with("error: "), "{args:?}: {stderr}");
-    assert_eq!(stderr.matches("error: ").count(), 1, "{args:?}: {stderr}");
-    // Our messages are one line; those about the command line may add a hint.
-    let hint = stderr.contains("try '--help'");
-    assert!(hint || stderr.lines().count() == 1, "{args:?}: {stderr}");
-    assert_eq!(num_files(dir), before, "{args:?}");
-    stderr
-}
-
-fn num_files(dir: &Path) -> usize {
-    fs::read_dir(dir).unwrap().count()
+    refusal_of(dir, || run(dir, args))
 }
 
 fn gzip(content: &[u8]) -> Vec<u8> {

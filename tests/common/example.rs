@@ -1,7 +1,8 @@
 //! What the tests of the example programs share.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// An example program, which `cargo test` builds beside the tests.
 #[allow(dead_code, reason = "not every test uses it")]
@@ -40,6 +41,39 @@ pub(crate) fn program_in(name: &str, dir: &Path) -> Command {
     let mut command = program(name);
     command.current_dir(dir);
     command
+}
+
+/// What a program wrote, which must have succeeded and been silent on standard error.
+#[allow(dead_code, reason = "not every test uses it")]
+pub(crate) fn stdout_of(output: Output) -> String {
+    let stderr = String::from_utf8(output.stderr).expect("messages are text");
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
+    String::from_utf8(output.stdout).expect("reports are text")
+}
+
+/// What a program wrote to standard error, which must have refused its arguments or inputs and left no file in its directory.
+#[allow(dead_code, reason = "not every test uses it")]
+pub(crate) fn refusal_of(dir: &Path, run: impl FnOnce() -> Output) -> String {
+    let before = num_files(dir);
+    let output = run();
+    let stderr = String::from_utf8(output.stderr).expect("messages are text");
+    assert_eq!(
+        (output.status.code(), output.stdout.len()),
+        (Some(2), 0),
+        "{stderr}"
+    );
+    assert!(stderr.starts_with("error: "), "{stderr}");
+    assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
+    // Our messages are one line; those about the command line may add a hint.
+    let hint = stderr.contains("try '--help'");
+    assert!(hint || stderr.lines().count() == 1, "{stderr}");
+    assert_eq!(num_files(dir), before, "{stderr}");
+    stderr
+}
+
+#[allow(dead_code, reason = "not every test uses it")]
+pub(crate) fn num_files(dir: &Path) -> usize {
+    fs::read_dir(dir).expect("a directory").count()
 }
 
 /// Fails where a picture lacks one of the texts, has numbers that are none, or tags that do not match.
