@@ -1,48 +1,6 @@
 //! Errors of more than one room.
 
-use std::any::Any;
-use std::fmt;
-
-/// A panic that was caught: its payload, and its message where it has one.
-pub struct Panic(Box<dyn Any + Send>);
-
-impl Panic {
-    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        Self(payload)
-    }
-
-    /// What was given to `panic!`, where that is text.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        let text = self.0.downcast_ref::<&str>().copied();
-        text.or_else(|| self.0.downcast_ref::<String>().map(String::as_str))
-    }
-
-    /// The payload, for a downcast.
-    #[must_use]
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.0
-    }
-
-    /// Goes on with the panic on this thread.
-    pub fn resume(self) -> ! {
-        std::panic::resume_unwind(self.0)
-    }
-}
-
-impl fmt::Debug for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic")
-            .field(&self.message().unwrap_or("a payload that is not text"))
-            .finish()
-    }
-}
-
-impl fmt::Display for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message().unwrap_or("a payload that is not text"))
-    }
-}
+pub use crate::panic::Panic;
 
 /// Why a task or a worker has no result.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ mod error;
 mod fork;
 pub mod kernels;
 pub mod measure;
+mod panic;
 mod parallel;
 mod pool;
 #[cfg(feature = "process")]

@@ -27,6 +27,61 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// A value that threads use one after the other, without a lock that is held while they do: foreign
+/// code that runs on it can do what it likes, even come back here, and finds the slot empty.
+#[derive(Debug)]
+pub(crate) struct Slot<T>(Mutex<Option<Box<T>>>);
+
+impl<T> Slot<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(Some(Box::new(value))))
+    }
+
+    /// The value, if no thread has it now. It is put back when the answer is dropped.
+    pub(crate) fn take(&self) -> Option<Taken<'_, T>> {
+        let value = lock(&self.0).take()?;
+        Some(Taken {
+            slot: self,
+            value: Some(value),
+        })
+    }
+
+    pub(crate) fn into_inner(self) -> Option<T> {
+        let value = self.0.into_inner();
+        value
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .map(|value| *value)
+    }
+}
+
+/// The value of a [`Slot`], until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Taken<'a, T> {
+    slot: &'a Slot<T>,
+    /// `None` only while it is being put back.
+    value: Option<Box<T>>,
+}
+
+impl<T> std::ops::Deref for Taken<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<T> std::ops::DerefMut for Taken<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("it is there until the drop")
+    }
+}
+
+impl<T> Drop for Taken<'_, T> {
+    fn drop(&mut self) {
+        *lock(&self.slot.0) = self.value.take();
+    }
+}
+
 /// Waits to be notified.
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
     condvar

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +10,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError};
 
 use crate::channel::{Receives, Register};
-use crate::error::{JoinError, Panic};
+use crate::error::JoinError;
 use crate::fork;
+use crate::panic::{caught, discard};
 use crate::timer::thread_time;
 
 /// A thread of its own for work that goes on for long: a server of requests, a reader, a simulation. It has a name, can be
@@ -114,9 +114,8 @@ impl WorkerBuilder {
                 .id
                 .set(rustix::thread::gettid().as_raw_nonzero().get());
             let stop = Stop(stopped);
-            let result = catch_unwind(AssertUnwindSafe(|| f(&stop)))
-                .map_err(|payload| JoinError::Panicked(Panic::new(payload)));
-            let _ = send.send(result); // nobody is left to see it of a worker that was let go
+            let result = caught(|| f(&stop)).map_err(JoinError::Panicked);
+            discard(send.send(result)); // it comes back where the worker was let go
             let _ = inside.spent.set(thread_time()); // from now on it is not alive: its result is there
         })?;
         Ok(Worker {

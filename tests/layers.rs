@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The house, from the ground up. Rooms of one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
-    &["sync", "error", "fork"],
+    &["sync", "panic", "fork"],
+    &["error"],
     &[
         "workers", "timer", "chunking", "source", "schedule", "channel",
     ],
@@ -97,6 +98,35 @@ fn every_import_goes_down() {
     }
     assert!(seen > 20, "the test reads imports: it saw {seen}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What was caught has one home, whose drop cannot unwind: see `src/panic.rs`.
+#[test]
+fn panics_are_caught_in_one_place() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    rust_files(&src, &mut files);
+    let mut wrong = Vec::new();
+    for path in &files {
+        let inside = path.strip_prefix(&src).unwrap().display().to_string();
+        if inside.starts_with("panic") || inside.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code = code.split("#[cfg(all(test").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            let line = line.split("//").next().unwrap();
+            if line.contains("catch_unwind") || line.contains("resume_unwind") {
+                wrong.push(format!("{inside}:{}: {line}", number + 1));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "use `panic::caught`:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]

@@ -240,6 +240,97 @@ fn a_panic_in_making_a_state_is_an_error_and_drops_every_item_once() {
     assert!(items.iter().all(|n| n.load(SeqCst) == 1));
 }
 
+/// Results that own memory are there when a helper's state cannot be made: the helper's items have no
+/// results, and nothing is dropped in their places.
+#[test]
+fn a_panic_in_making_a_state_leaves_places_without_results() {
+    quiet();
+    let mut helped = 0;
+    for round in 0..20 {
+        let pool = started(2);
+        let drops = common::Drops::new(300);
+        let by_helper = AtomicBool::new(false);
+        let run = pool.over(drops.all()).chunking(Chunking::size(1));
+        let error = run
+            .worker_state(|worker| {
+                if worker > 0 || round == 0 {
+                    by_helper.store(worker > 0, SeqCst);
+                    panic_any("no state");
+                }
+            })
+            .map(|(), item: common::Counted| {
+                spin(50 * MICRO);
+                item
+            });
+        helped += usize::from(by_helper.into_inner());
+        assert_eq!(
+            error.is_err(),
+            round == 0 || error.as_ref().is_err_and(RunError::is_panic)
+        );
+        drop(error);
+        drops.assert_each_once(&format!("round {round}"));
+    }
+    assert!(helped > 0, "no helper ever came");
+}
+
+/// A listener on a thread of the pool that uses rayon takes up a helper's part of its own run, and
+/// finishes the last item on top of itself: it waits for no other thread, and the end is told once.
+#[test]
+fn a_listener_may_use_rayon_and_the_pool() {
+    common::watched("a_listener_may_use_rayon_and_the_pool", || {
+        let pool = started(2);
+        let mut on_top = 0;
+        for round in 0..10 {
+            // The other thread is busy, so that the call for help is there to be taken up.
+            let over = std::sync::Arc::new(AtomicBool::new(round == 0));
+            let other = std::sync::Arc::clone(&over);
+            let busy = pool.spawn(move || {
+                while !other.load(SeqCst) {
+                    thread::yield_now();
+                }
+            });
+            let told = Mutex::new(Vec::new());
+            let inside = AtomicUsize::new(0);
+            let result = pool.install(|| {
+                let run = pool.over(0..200_usize).chunking(Chunking::size(1));
+                let run = run.progress(|p| {
+                    inside.fetch_add(1, SeqCst);
+                    rayon::scope(|scope| scope.spawn(|_| spin(100 * MICRO)));
+                    while let Some(rayon::Yield::Executed) = rayon::yield_now() {}
+                    rayon::join(|| spin(200 * MICRO), || spin(200 * MICRO));
+                    pool.par_for_each_chunked(0..20, 1, |_| spin(10 * MICRO));
+                    let nested = pool.over(0..20).progress(|_| ()).map(|i| i);
+                    assert!(nested.unwrap().into_iter().eq(0..20));
+                    told.lock().unwrap().push(p.finished);
+                    inside.fetch_sub(1, SeqCst);
+                });
+                let caller = thread::current().id();
+                run.worker_state(|worker| worker).map(|worker, i| {
+                    let by_caller = thread::current().id() == caller;
+                    if *worker > 0 && by_caller && inside.load(SeqCst) > 0 {
+                        ON_TOP.fetch_add(1, SeqCst);
+                    }
+                    spin(1_000 * MICRO);
+                    i
+                })
+            });
+            over.store(true, SeqCst);
+            busy.join().unwrap();
+            assert!(result.unwrap().unwrap().into_iter().eq(0..200));
+            let told = told.into_inner().unwrap();
+            assert_eq!(told.iter().filter(|n| **n == 200).count(), 1, "{told:?}");
+            assert_eq!(told.last(), Some(&200));
+            on_top += ON_TOP.swap(0, SeqCst);
+        }
+        assert!(
+            on_top > 0,
+            "no helper's part was ever taken up by a listener"
+        );
+    });
+}
+
+static ON_TOP: AtomicUsize = AtomicUsize::new(0);
+
 #[test]
 fn a_cost_hint_has_the_dear_items_begun_first_and_keeps_the_order_of_results() {
     let order = Mutex::new(Vec::new());

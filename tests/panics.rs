@@ -636,6 +636,26 @@ fn payloads_that_lose_are_dropped_once() {
     }
 }
 
+/// More chunks than can be counted are refused before the first item runs.
+#[test]
+#[should_panic(expected = "at most `isize::MAX` chunks")]
+fn more_chunks_than_can_be_counted_are_refused() {
+    let pool = started(2);
+    pool.par_for_each_chunked(0..usize::MAX, Chunking::size(1), |i| panic!("item {i} ran"));
+}
+
+/// Items that cost nothing are handed out in pieces so large that a careless count of them would wrap.
+#[test]
+fn as_many_items_as_there_can_be() {
+    if cfg!(debug_assertions) {
+        return; // the loops are gone in an optimised build alone
+    }
+    let pool = started(7);
+    for _ in 0..50 {
+        pool.par_for_each_chunked(0..isize::MAX as usize, Chunking::auto(), |_| ());
+    }
+}
+
 #[test]
 fn later_chunks_are_not_started_after_a_panic() {
     quiet();

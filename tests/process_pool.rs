@@ -224,3 +224,100 @@ fn a_context_goes_with_several_arguments_and_not_after_its_run() {
         assert_eq!(sums.unwrap(), [13, 17]);
     });
 }
+
+static ASKED: std::sync::RwLock<Option<ProcessPool>> = std::sync::RwLock::new(None);
+
+/// Asks a worker while it is encoded for another one.
+struct Asks(f64);
+
+impl serde::Serialize for Asks {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pool = ASKED.read().unwrap();
+        let squared = pool.as_ref().unwrap().call(square, &self.0).unwrap();
+        squared.serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Asks {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        f64::deserialize(deserializer).map(Asks)
+    }
+}
+
+task! { fn ask(asks: Asks) -> f64 { asks.0 } }
+
+/// All that runs on this side while a worker is held may ask the pool for another one, whatever
+/// their number.
+#[test]
+fn code_of_a_run_may_use_its_pool() {
+    watched("code_of_a_run_may_use_its_pool", || {
+        for workers in [1, 2] {
+            let pool = ProcessPool::new(workers).unwrap();
+            let told = std::sync::Mutex::new(Vec::new());
+            let slept = pool
+                .over(&[30_u64; 10])
+                .chunking(1)
+                .progress(|p| {
+                    assert_eq!(pool.call(square, &3.0).unwrap(), 9.0);
+                    let elsewhere = std::thread::scope(|scope| {
+                        scope.spawn(|| pool.call(nothing, &())).join().unwrap()
+                    });
+                    assert_eq!(elsewhere.unwrap(), 7);
+                    told.lock().unwrap().push(p.finished);
+                })
+                .map(sleepy);
+            assert_eq!(slept.unwrap(), [30; 10]);
+            let told = told.into_inner().unwrap();
+            assert!(told.len() >= 2 && told.is_sorted(), "{told:?}");
+            assert_eq!(told.iter().filter(|n| **n == 10).count(), 1, "{told:?}");
+
+            // What makes the arguments, and a `Serialize` of the user's.
+            let mut array = SharedMut::from_slice(&[1.0; 10]).unwrap();
+            pool.par_update_chunked(&mut array, 1, bump, |part| {
+                pool.call(square, &(part.start as f64)).unwrap()
+            })
+            .unwrap();
+            assert!(
+                array
+                    .iter()
+                    .enumerate()
+                    .all(|(i, x)| *x == 1.0 + (i * i) as f64)
+            );
+
+            *ASKED.write().unwrap() = Some(pool);
+            let asked = ASKED.read().unwrap();
+            let pool = asked.as_ref().unwrap();
+            let asks = [Asks(1.0), Asks(2.0), Asks(3.0)];
+            assert_eq!(
+                pool.par_map_chunked(&asks, 1, ask).unwrap(),
+                [1.0, 4.0, 9.0]
+            );
+            let handles = asks.map(|asks| pool.spawn(ask, asks));
+            let answers = handles.map(|handle| handle.join().unwrap().unwrap());
+            assert_eq!(answers, [1.0, 4.0, 9.0]);
+            assert_eq!(
+                pool.idle_pids().len(),
+                workers,
+                "{workers} workers, as before"
+            );
+        }
+    });
+}
+
+/// A listener that panics ends the run, and its panic goes on on the caller's thread.
+#[test]
+fn a_panic_of_a_listener_goes_on() {
+    common::quiet();
+    watched("a_panic_of_a_listener_goes_on", || {
+        let pool = ProcessPool::new(2).unwrap();
+        let began = std::time::Instant::now();
+        let meant = common::meant_panic_in(|| {
+            let run = pool.over(&[20_u64; 500]).chunking(1);
+            let run = run.progress(|_| std::panic::panic_any(common::Meant(1)));
+            drop(run.map(sleepy));
+        });
+        assert_eq!(meant, Some(1));
+        assert!(began.elapsed() < std::time::Duration::from_secs(3));
+        assert_eq!(pool.call(square, &3.0).unwrap(), 9.0);
+    });
+}

@@ -1,9 +1,14 @@
 //! What stops a run early, and what tells how far it is.
 
+#[cfg(feature = "process")]
+use std::convert::Infallible;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "process")]
+use crossbeam_channel::RecvTimeoutError;
 
 /// Cancels runs: clone it, keep one end, give the other to
 /// [`Parallel::cancel_on`](super::Parallel::cancel_on).
@@ -70,8 +75,25 @@ pub(crate) struct Control<'a> {
     finished: AtomicUsize,
     /// Milliseconds after the beginning at which progress is told next.
     next_report: AtomicU64,
-    /// Held while the listener runs, so that it is never called twice at once.
-    reporting: Mutex<()>,
+    /// One of the states below. The listener is never called twice at once, and no thread ever waits
+    /// for one that calls it: the listener may itself do work of this run, by way of rayon.
+    telling: AtomicU8,
+}
+
+/// No thread is telling the listener.
+const SILENT: u8 = 0;
+/// A thread is.
+const TELLING: u8 = 1;
+/// A thread is, and tells the end as well: the last item was finished since it began.
+const TELLING_THE_END: u8 = 2;
+
+/// A thread that tells the listener; other threads can when it is dropped, also by a panic.
+struct Teller<'a>(&'a AtomicU8);
+
+impl Drop for Teller<'_> {
+    fn drop(&mut self) {
+        self.0.store(SILENT, Ordering::Release);
+    }
 }
 
 /// Milliseconds between two reports: smooth to look at, nothing to compute.
@@ -94,7 +116,7 @@ impl<'a> Control<'a> {
             total,
             finished: AtomicUsize::new(0),
             next_report: AtomicU64::new(REPORT_EVERY),
-            reporting: Mutex::new(()),
+            telling: AtomicU8::new(SILENT),
         }
     }
 
@@ -126,7 +148,7 @@ impl<'a> Control<'a> {
 
     /// Counts items, and tells the listener if it is time to.
     pub(crate) fn finish(&self, items: usize) {
-        let finished = self.finished.fetch_add(items, Ordering::Relaxed) + items;
+        let finished = self.count(items);
         if self.listener.is_none() {
             return;
         }
@@ -136,28 +158,80 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Tells the listener, unless somebody is just doing so; the last report waits for its turn.
-    fn report(&self, last: bool) {
+    /// Counts items, and tells nothing; says how many are finished.
+    pub(crate) fn count(&self, items: usize) -> usize {
+        self.finished.fetch_add(items, Ordering::Relaxed) + items
+    }
+
+    /// Tells the listener, unless another thread is just doing so; that one then tells the end too.
+    fn report(&self, end: bool) {
         let Some(listener) = &self.listener else {
             return;
         };
-        let _turn = match self.reporting.try_lock() {
-            Ok(turn) => turn,
-            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
-            Err(TryLockError::WouldBlock) if !last => return,
-            Err(TryLockError::WouldBlock) => self
-                .reporting
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        };
+        let claimed = self
+            .telling
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |state| match state {
+                SILENT => Some(TELLING),
+                _ => end.then_some(TELLING_THE_END),
+            });
+        if claimed != Ok(SILENT) {
+            return;
+        }
+        let teller = Teller(&self.telling);
+        while self.tell(listener) < self.total {
+            let silent = self.telling.compare_exchange(
+                TELLING,
+                SILENT,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            if silent.is_ok() {
+                std::mem::forget(teller); // the next one may have begun already
+                return;
+            }
+            self.telling.store(TELLING, Ordering::Relaxed); // and the end is told
+        }
+    }
+
+    /// Calls the listener; says how many items it was told of.
+    fn tell(&self, listener: &Listener<'_>) -> usize {
         let elapsed = self.began.elapsed();
-        self.next_report
-            .store(elapsed.as_millis() as u64 + REPORT_EVERY, Ordering::Relaxed);
+        let next = elapsed.as_millis() as u64 + REPORT_EVERY;
+        self.next_report.store(next, Ordering::Relaxed);
+        let finished = self.finished();
         listener(Progress {
-            finished: self.finished.load(Ordering::Relaxed),
+            finished,
             total: self.total,
             elapsed,
         });
+        finished
+    }
+
+    /// Whether there is a listener.
+    #[cfg(feature = "process")]
+    pub(crate) fn is_heard(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// Tells the listener from this thread of what others [count](Self::count), until `over` is
+    /// disconnected, and of the end.
+    #[cfg(feature = "process")]
+    pub(crate) fn tell_until(&self, over: &crossbeam_channel::Receiver<Infallible>) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let mut told = 0;
+        loop {
+            let wait = Duration::from_millis(REPORT_EVERY);
+            let goes_on = over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+            let finished = self.finished();
+            if told < finished && (goes_on || finished == self.total) {
+                told = self.tell(listener);
+            }
+            if !goes_on {
+                return;
+            }
+        }
     }
 
     pub(crate) fn finished(&self) -> usize {

@@ -1,14 +1,13 @@
 //! Runs a job: the caller first, with helpers as soon as they pay. The decisions are those of
 //! [`schedule`](crate::schedule); here are the threads, the clock and the panics.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::chunking::Chunking;
+use crate::panic::{NoUnwind, Panic, caught};
 use crate::pool::{Call, Pool, with_helpers};
 use crate::schedule::{Dispenser, Hand, Key, Lead, Nanos, Sites, Step, Tick, Wake};
 
@@ -18,11 +17,17 @@ pub(crate) trait Job: Sync {
     /// Runs some units on worker `seat`, the caller being 0. Where it unwinds, it leaves the index of the item it was
     /// at in `at`.
     ///
+    /// However it ends, by running all units, by stopping early or by unwinding, an implementation has
+    /// taken all items of `units` from its input, and has given all their places to `fill` or `skip` of
+    /// its output: its own [`close`](Self::close) says so to both of them.
+    ///
     /// # Safety
     ///
     /// 1. `units` lies within the job's units.
     /// 2. No unit is run twice.
     /// 3. No two threads have the same seat.
+    /// 4. `seat` is at most the number of helpers that the call was driven with: the helpers' seats are
+    ///    numbered as they come, and each of the calls for one is answered once.
     ///
     /// Not to be `#[inline]`: its address is the call site's name, and an inlined function has an address in every
     /// place that asks.
@@ -127,13 +132,13 @@ fn is_sample() -> bool {
 /// A panic and the index of the item that it came from.
 pub(crate) struct Fault {
     pub(crate) index: usize,
-    pub(crate) payload: Box<dyn Any + Send>,
+    pub(crate) panic: Panic,
 }
 
 impl Fault {
     /// Goes on with the panic.
     pub(crate) fn resume(self) -> ! {
-        resume_unwind(self.payload)
+        self.panic.resume()
     }
 }
 
@@ -179,7 +184,12 @@ fn drive_job(
         isize::try_from(units).is_ok(),
         "at most `isize::MAX` chunks"
     );
-    let max_helpers = max_helpers.min(units.saturating_sub(1));
+    // Until the job is closed, what was handed out is accounted for by this frame alone: were it lost,
+    // items that closures own would be dropped again.
+    let accounts = NoUnwind::begin("the accounts of a parallel call");
+    let max_helpers = max_helpers
+        .min(units.saturating_sub(1))
+        .min(Dispenser::MOST_WORKERS - 1);
     let known = pool.sites.recall(key);
     // Experience is kept per item, so that it holds for any chunking; the schedule counts in units.
     let per_unit = items as f64 / units.max(1) as f64;
@@ -197,7 +207,7 @@ fn drive_job(
     );
 
     let at = Cell::new(0);
-    let caught = catch_unwind(AssertUnwindSafe(|| {
+    let led = caught(|| {
         let mut now = began;
         let mut asked = 0.0;
         loop {
@@ -219,15 +229,14 @@ fn drive_job(
             }
             now = pool.now();
         }
-    }));
-    let Ok(Some(helpers)) = caught else {
+    });
+    let Ok(Some(helpers)) = led else {
         // SAFETY: these units were handed out above, and no others will be.
         unsafe { job.close(lead.done()) };
-        if let Err(payload) = caught {
-            return Err(Fault {
-                index: at.get(),
-                payload,
-            });
+        accounts.end();
+        if let Err(panic) = led {
+            let index = at.get();
+            return Err(Fault { index, panic });
         }
         if lead.close_call() {
             pool.wakes.doubt(idle);
@@ -260,6 +269,7 @@ fn drive_job(
     let ended = pool.now();
     // SAFETY: the lead handed out the first units, the dispenser the others up to there, and everybody has stopped.
     unsafe { job.close(run.dispenser.handed()) };
+    accounts.end();
     if let Some(fault) = run
         .fault
         .into_inner()
@@ -378,7 +388,7 @@ impl Run<'_> {
     fn participate(&self, seat: usize, between: impl Fn(&Hand)) {
         let at = Cell::new(usize::MAX);
         let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
-        let caught = catch_unwind(AssertUnwindSafe(|| {
+        let worked = caught(|| {
             while !self.stop.load(Ordering::Relaxed) {
                 let workers = self.helpers.load(Ordering::Relaxed) + 1;
                 let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, workers) else {
@@ -390,20 +400,19 @@ impl Run<'_> {
                 }
                 between(&hand);
             }
-        }));
+        });
         self.busy.fetch_add(hand.busy(), Ordering::Relaxed);
-        if let Err(payload) = caught {
+        if let Err(panic) = worked {
             self.stop.store(true, Ordering::Relaxed);
             let index = at.get();
             let loser = {
                 let mut first = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
                 match &*first {
-                    Some(fault) if fault.index <= index => Some(Fault { index, payload }),
-                    _ => first.replace(Fault { index, payload }),
+                    Some(fault) if fault.index <= index => Some(Fault { index, panic }),
+                    _ => first.replace(Fault { index, panic }),
                 }
             };
-            // A payload is the user's: its drop may panic, and does so neither under the lock nor in a helper.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(loser)));
+            drop(loser); // the user's payload, so not under the lock; the drop of a panic never unwinds
         }
     }
 }

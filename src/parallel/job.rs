@@ -12,6 +12,7 @@ use super::long::WorkerState;
 use super::outcome::Report;
 use crate::chunking::Split;
 use crate::source::Source;
+use crate::sync::Slot;
 
 /// What a worker keeps over its chunks.
 pub(super) struct Seat<T> {
@@ -85,12 +86,14 @@ impl<T> Seat<T> {
 pub(super) struct Long<'a, S: Source, W: WorkerState, R, E, F> {
     pub(super) input: Input<S>,
     pub(super) output: Output<R>,
-    /// The item at each position of the work, where a hint decides; else positions are grains.
+    /// The item at each position of the work, where a hint decides; else positions are grains. Only
+    /// [`cost_hint`](super::Parallel::cost_hint) makes one, which demands items that are `Copy`, so dropping
+    /// those that are left out runs no foreign code: [`Rest`] and `leave_out` rely on it.
     pub(super) order: Option<Vec<usize>>,
     pub(super) grains: Split,
     pub(super) control: Control<'a>,
     /// By number of the worker, each used by that worker alone.
-    pub(super) seats: Vec<Mutex<Seat<W::State>>>,
+    pub(super) seats: Vec<Slot<Seat<W::State>>>,
     /// Why the run was ended, if it was.
     pub(super) stopped: Mutex<Option<Stop>>,
     /// The error with the lowest index so far.
@@ -112,7 +115,7 @@ where
 {
     unsafe fn run(&self, number: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
         let began = Instant::now();
-        let mut seat = lock(&self.seats[number]);
+        let mut seat = self.seats[number].take().expect("a seat has one worker");
         seat.chunks += 1;
         let flow = match &self.order {
             None => {
@@ -233,13 +236,15 @@ where
     S: Source,
     W: WorkerState,
 {
-    /// Takes items and drops them, and leaves their places empty.
+    /// Takes items and drops them, and leaves their places empty. Does not unwind: only an order by hint
+    /// leaves items out, and then they are `Copy`.
     ///
     /// # Safety
     ///
     /// The items lie within the input and are handed out once.
     #[allow(unsafe_code, reason = "takes what the engine hands out")]
     unsafe fn leave_out(&self, items: Range<usize>) {
+        debug_assert!(!std::mem::needs_drop::<S::Item>());
         // SAFETY: the caller's promise.
         drop(unsafe { self.input.take(items.clone()) });
         drop(LeftOut {
@@ -249,8 +254,10 @@ where
     }
 }
 
-/// Items of a worker's chunk, in the order of a hint, that it has not come to. Whether it stops or unwinds, they are taken and
-/// dropped, and their places stay empty.
+/// Items of a worker's chunk, in the order of a hint, that it has not come to. Whether it stops or
+/// unwinds, they are taken and dropped, and their places stay empty. The drop does not unwind, as
+/// `leave_out` does not: were it to, the items after the one that panics would keep places that count
+/// as filled.
 struct Rest<'a, 'j, S: Source, W: WorkerState, R, E, F> {
     job: &'a Long<'j, S, W, R, E, F>,
     items: std::slice::Iter<'a, usize>,

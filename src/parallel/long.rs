@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +11,10 @@ use super::engine::drive_with;
 use super::job::{Long, Seat};
 use super::outcome::{Outcome, Outcomes, Report, RunError};
 use crate::chunking::Chunking;
-use crate::error::Panic;
+use crate::panic::{caught, discard};
 use crate::pool::Pool;
 use crate::source::Source;
+use crate::sync::Slot;
 
 /// A map with options: which workers, how long, what to tell, what to keep when something fails.
 ///
@@ -307,7 +307,7 @@ impl<S: Source> Parallel<'_, S, NoState> {
         E: Send,
         F: Fn(S::Item) -> Result<R, E> + Sync,
     {
-        self.run(true, &|(), item| Ok::<_, Infallible>(caught(|| f(item))))
+        self.run(true, &|(), item| Ok::<_, Infallible>(outcome(|| f(item))))
             .into_outcomes()
     }
 }
@@ -386,18 +386,18 @@ where
         F: Fn(&mut <MadeBy<M> as WorkerState>::State, S::Item) -> Result<R, E> + Sync,
     {
         self.run(true, &|state, item| {
-            Ok::<_, Infallible>(caught(|| f(state, item)))
+            Ok::<_, Infallible>(outcome(|| f(state, item)))
         })
         .into_outcomes()
     }
 }
 
 /// An item's outcome, whatever it does.
-fn caught<R, E>(f: impl FnOnce() -> Result<R, E>) -> Outcome<R, E> {
-    match catch_unwind(AssertUnwindSafe(f)) {
+fn outcome<R, E>(f: impl FnOnce() -> Result<R, E>) -> Outcome<R, E> {
+    match caught(f) {
         Ok(Ok(result)) => Outcome::Done(result),
         Ok(Err(error)) => Outcome::Failed(error),
-        Err(payload) => Outcome::Panicked(Panic::new(payload)),
+        Err(panic) => Outcome::Panicked(panic),
     }
 }
 
@@ -427,7 +427,7 @@ impl<S: Source, W: WorkerState> Parallel<'_, S, W> {
             order,
             grains,
             control: Control::new(self.cancel, self.deadline, self.listener, len),
-            seats: (0..max_workers).map(|_| Mutex::new(Seat::new())).collect(),
+            seats: (0..max_workers).map(|_| Slot::new(Seat::new())).collect(),
             stopped: Mutex::new(None),
             error: Mutex::new(None),
             state: &self.state,
@@ -437,11 +437,8 @@ impl<S: Source, W: WorkerState> Parallel<'_, S, W> {
         let fault = drive_with(self.pool, max_workers - 1, grains.num_nonempty(), len, &job).err();
         let (control, total) = (job.control, len);
         let (wall, finished) = (control.elapsed(), control.finished());
-        let seats: Vec<Seat<W::State>> = job
-            .seats
-            .into_iter()
-            .map(|seat| seat.into_inner().unwrap_or_else(PoisonError::into_inner))
-            .collect();
+        let seats: Vec<Seat<W::State>> =
+            job.seats.into_iter().filter_map(Slot::into_inner).collect();
         let error = job
             .error
             .into_inner()
@@ -451,10 +448,13 @@ impl<S: Source, W: WorkerState> Parallel<'_, S, W> {
             (Some((at, error)), Some(fault)) if at < fault.index => {
                 Some(RunError::Failed { index: at, error })
             }
-            (_, Some(fault)) => Some(RunError::Panicked {
-                index: fault.index,
-                panic: Panic::new(fault.payload),
-            }),
+            (error, Some(fault)) => {
+                discard(error);
+                Some(RunError::Panicked {
+                    index: fault.index,
+                    panic: fault.panic,
+                })
+            }
             (Some((index, error)), None) => Some(RunError::Failed { index, error }),
             (None, None) => job
                 .stopped

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::buffers::{Input, Output, Parts};
 use super::engine::{Flow, Job, drive, is_serial, plain_loop};
 use crate::chunking::{Chunking, Split};
+use crate::panic::discard;
 use crate::pool::Pool;
 use crate::source::{Chunk, Source};
 
@@ -166,7 +167,10 @@ where
     match (error, run) {
         // Of an error and a panic the lower index decides, as in a plain loop.
         (Some((at, error)), Err(fault)) if at < fault.index => Err(error),
-        (_, Err(fault)) => fault.resume(),
+        (error, Err(fault)) => {
+            discard(error); // not while the panic unwinds
+            fault.resume()
+        }
         (Some((_, error)), Ok(())) => Err(error),
         (None, Ok(())) => Ok(job.output.into_vec()),
     }

@@ -118,7 +118,7 @@ pub(crate) fn with_helpers<R>(work: &Work<'_>, spins: u32, lead: impl FnOnce(&Ca
     result
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::mpsc;
@@ -142,10 +142,12 @@ mod tests {
         let done = AtomicUsize::new(0);
         let (started, wait) = mpsc::sync_channel(0);
         let started = std::sync::Mutex::new(started);
-        let work = |seat: usize, _: &Call| {
+        let work = |seat: usize, call: &Call| {
             assert_eq!(seat, 1);
             started.lock().unwrap().send(()).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            while !call.0.gate.is_closed() {
+                std::thread::yield_now();
+            }
             done.store(1, Ordering::Relaxed);
         };
         let helper = with_helpers(&work, 100, |call| {
@@ -159,24 +161,47 @@ mod tests {
     }
 
     #[test]
+    fn the_gate_is_closed_after_a_panic_of_the_caller() {
+        let ran = AtomicUsize::new(0);
+        let work = |_: usize, _: &Call| {
+            ran.fetch_add(1, Ordering::Relaxed);
+        };
+        let late = std::sync::Mutex::new(None);
+        let thrown = crate::panic::caught(|| {
+            with_helpers(&work, 0, |call| {
+                *late.lock().unwrap() = Some(call.clone());
+                std::panic::resume_unwind(Box::new("the caller's")); // past the hook, which is slow
+            })
+        });
+        assert_eq!(thrown.unwrap_err().message(), Some("the caller's"));
+        // The closure still lives here, so that a gate left open shows itself by a count.
+        late.into_inner().unwrap().unwrap().answer();
+        assert_eq!(ran.load(Ordering::Relaxed), 0);
+    }
+
+    /// A helper that is inside when the caller panics stays until it sees that the gate is closed, which
+    /// is before the caller can go on.
+    #[test]
     fn a_panic_of_the_caller_waits_too() {
         let done = AtomicUsize::new(0);
         let (started, wait) = mpsc::sync_channel(0);
         let started = std::sync::Mutex::new(started);
-        let work = |_: usize, _: &Call| {
+        let work = |_: usize, call: &Call| {
             started.lock().unwrap().send(()).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            while !call.0.gate.is_closed() {
+                std::thread::yield_now();
+            }
             done.store(1, Ordering::Relaxed);
         };
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let thrown = crate::panic::caught(|| {
             with_helpers(&work, 100, |call| {
                 let call = call.clone();
                 std::thread::spawn(move || call.answer());
                 wait.recv().unwrap();
-                panic!("the caller's");
+                std::panic::resume_unwind(Box::new("the caller's"));
             })
-        }));
-        assert!(caught.is_err());
+        });
+        assert!(thrown.is_err());
         assert_eq!(done.load(Ordering::Relaxed), 1);
     }
 }

@@ -56,6 +56,12 @@ impl Gate {
         }
     }
 
+    /// Whether nobody can come in any more.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
     /// Closes the gate and waits until nobody is inside. Called by the owner, once.
     ///
     /// Spins for `spins` rounds before it sleeps: helpers are in the middle of a chunk of some microseconds.

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::handle::ScopedJoinHandle;
 use super::home::{Home, is_on_a_pool};
 use super::task::{Runs, Task};
 use super::{Pool, Threads};
-use crate::error::Panic;
+use crate::panic::{NoUnwind, Panic};
 use crate::sync::{Condvar, Mutex, lock, wait};
 
 /// Where tasks can be spawned that borrow from outside; see [`Pool::scope`].
@@ -80,8 +79,7 @@ impl<'s> Group<'s> {
             None => state.panic.replace(panic),
         };
         drop(state);
-        // A payload is the user's: its drop may panic, and does so neither under the lock nor on a thread of the pool.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(loser)));
+        drop(loser); // the user's payload, so not under the lock; the drop of a panic never unwinds
     }
 
     pub(super) fn take_panic(&self) -> Option<Panic> {
@@ -114,7 +112,10 @@ struct Waiting<'a, 's>(&'a Group<'s>);
 
 impl Drop for Waiting<'_, '_> {
     fn drop(&mut self) {
+        // It runs tasks, and while it does other threads use what this frame and those below it own.
+        let borrowed = NoUnwind::begin("the end of a scope, whose tasks borrow from its caller");
         self.0.wait();
+        borrowed.end();
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use super::home::{Home, is_on_a_pool};
 use super::scope::{Group, Scope, erased};
 use super::task::Runs;
 use crate::channel::RecvTimeoutError;
-use crate::error::Panic;
+use crate::panic::{Panic, discard};
 use crate::sync::{MutexGuard, wait, wait_until};
 
 mod machine;
@@ -30,7 +29,8 @@ const WINDOW_PER_WORKER: usize = 128;
 ///
 /// A stream is consumed on the thread that made it. Nothing happens before the first call of `next`. From then on at most [`window`](Self::window) items are in flight: taken from the source
 /// and not yet handed out. Dropping the stream stops it and waits for the items that are being computed, and for the source if it is just
-/// being asked for an item.
+/// being asked for an item. What panics in the drops of the source, of items and of results then, on
+/// whichever thread, ends there.
 ///
 /// # Panics
 ///
@@ -38,9 +38,8 @@ const WINDOW_PER_WORKER: usize = 128;
 /// calls go on with the items behind, of which there are none after a panic of the source.
 #[must_use = "a stream computes nothing before it is consumed"]
 pub struct Stream<'a, R> {
-    machine: Arc<dyn Machine<R> + 'a>,
-    /// Starts a pump, if there are threads; says whether there are.
-    launch: Box<dyn Fn() -> bool + 'a>,
+    /// `None` only while the stream is dropped.
+    source: Option<Pumped<'a, R>>,
     workers: usize,
     window: usize,
     /// Results that are handed out next.
@@ -50,6 +49,13 @@ pub struct Stream<'a, R> {
     /// There are no threads: this one computes.
     alone: bool,
     ended: bool,
+}
+
+/// Where a stream's results come from.
+struct Pumped<'a, R> {
+    machine: Arc<dyn Machine<R> + 'a>,
+    /// Starts a pump, if there are threads; says whether there are.
+    launch: Box<dyn Fn() -> bool + 'a>,
 }
 
 impl Pool {
@@ -103,8 +109,7 @@ impl Pool {
                 let machine = Arc::clone(&machine);
                 rayon::spawn_fifo(move || pump(machine));
             });
-            // The last one drops the closure, which is the user's and may panic, where nobody hears of it.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(machine)));
+            discard(machine); // the last one drops the closure, which is the user's
         }
         let machine = Arc::new(Core::new(source, f, ordered));
         let pumps: Arc<dyn Pumps> = machine.clone();
@@ -206,8 +211,7 @@ impl<'a, R> Stream<'a, R> {
     ) -> Self {
         let workers = pool.num_workers();
         Self {
-            machine,
-            launch,
+            source: Some(Pumped { machine, launch }),
             workers,
             window: WINDOW_PER_WORKER * workers,
             near: VecDeque::new(),
@@ -264,7 +268,9 @@ impl<'a, R> Stream<'a, R> {
     /// Fetches results; waits until there is one, or the end, or for the deadline.
     fn fetch(&mut self, deadline: Option<Instant>) {
         let handed_out = std::mem::take(&mut self.handed_out);
-        let machine = Arc::clone(&self.machine);
+        let Some(Pumped { machine, launch }) = &self.source else {
+            return;
+        };
         let mut out = machine.out();
         out.window = self.window;
         out.max_pumps = self.workers.min(self.window);
@@ -286,7 +292,7 @@ impl<'a, R> Stream<'a, R> {
                 launched = true;
                 out.pumps += 1;
                 drop(out);
-                self.alone = !(self.launch)();
+                self.alone = !launch();
                 out = machine.out();
                 out.pumps -= usize::from(self.alone);
                 continue; // results may have come meanwhile
@@ -296,7 +302,7 @@ impl<'a, R> Stream<'a, R> {
                 return;
             }
             launched = false;
-            out = sleep(&*machine, self.alone, deadline, out);
+            out = sleep(&**machine, self.alone, deadline, out);
         }
     }
 }
@@ -345,13 +351,20 @@ impl<R> std::iter::FusedIterator for Stream<'_, R> {}
 
 impl<R> Drop for Stream<'_, R> {
     fn drop(&mut self) {
-        self.machine.stop();
-        let mut out = self.machine.out();
+        let Some(source) = self.source.take() else {
+            return;
+        };
+        let machine = &*source.machine;
+        machine.stop();
+        let mut out = machine.out();
         while out.active > 0 {
-            out = wait(self.machine.changed(), out);
+            out = wait(machine.changed(), out);
         }
         drop(out);
-        self.machine.clear();
+        // All of this is the user's, may panic, and may be dropped by a panic.
+        self.near.drain(..).for_each(discard);
+        machine.clear();
+        discard(source);
     }
 }
 

@@ -1,13 +1,13 @@
 //! A task: a closure that a thread of the pool will run, and its handle.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::home::is_abandoned;
 use super::scope::Group;
-use crate::error::{JoinError, Panic};
+use crate::error::JoinError;
+use crate::panic::{Panic, caught, discard};
 use crate::sync::{Condvar, Mutex, lock, looks, wait_until};
 
 /// A closure on its way to a thread, and what became of it.
@@ -64,7 +64,7 @@ impl<'s, R> Task<'s, R> {
     /// Runs the task on this thread if nobody has started or cancelled it; says whether it did.
     pub(super) fn run(&self) -> bool {
         if self.group.is_none() && is_abandoned() {
-            // A drop that panics does so on a thread of the pool, where nobody hears of it.
+            // What panics in dropping what it had captured does so on a thread of the pool, unheard.
             let _ = self.cancel();
             return false;
         }
@@ -78,9 +78,7 @@ impl<'s, R> Task<'s, R> {
                 }
             }
         };
-        let result = catch_unwind(AssertUnwindSafe(f))
-            .map_err(|payload| JoinError::Panicked(Panic::new(payload)));
-        self.finish(result);
+        self.finish(caught(f).map_err(JoinError::Panicked));
         true
     }
 
@@ -97,9 +95,9 @@ impl<'s, R> Task<'s, R> {
             }
         };
         // Not under the lock: what it captured is the user's.
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(f)));
+        let dropped = caught(|| drop(f));
         self.finish(Err(JoinError::Cancelled));
-        dropped.map(|()| true).map_err(Panic::new)
+        dropped.map(|()| true)
     }
 
     fn finish(&self, result: Result<R, JoinError>) {
@@ -131,10 +129,7 @@ impl<'s, R> Task<'s, R> {
     fn discard(&self, result: Result<R, JoinError>) {
         match (result, &self.group) {
             (Err(JoinError::Panicked(panic)), Some((group, _))) => group.take_in(panic),
-            (result, _) => {
-                // Its drop is the user's, and may panic on a thread of the pool.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(result)));
-            }
+            (result, _) => discard(result),
         }
     }
 

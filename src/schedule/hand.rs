@@ -17,8 +17,21 @@ pub(crate) struct Dispenser {
     units: usize,
 }
 
+/// Units that one visit takes at most. Of items that cost next to nothing (a compiler can remove a
+/// loop without effect) a worker's share could be a good part of `usize`.
+///
+/// A visitor who comes when nothing is left, by a look that is out of date, moves the position
+/// beyond the end, once, as it then goes away. So the position never exceeds
+/// `isize::MAX + MOST_WORKERS * MOST_UNITS`, which is less than `usize::MAX`: it cannot wrap and hand
+/// out a unit again.
+const MOST_UNITS: usize = isize::MAX as usize / Dispenser::MOST_WORKERS;
+
 impl Dispenser {
-    /// `units` is at most `isize::MAX`, so that late visitors cannot make the position wrap.
+    /// Workers that may visit one dispenser: more than a pool of rayon's can have.
+    pub(crate) const MOST_WORKERS: usize = if usize::BITS >= 64 { 1 << 16 } else { 1 << 8 };
+
+    /// `units` is at most `isize::MAX`, and at most [`MOST_WORKERS`](Self::MOST_WORKERS) workers come, so
+    /// that late visitors cannot make the position wrap.
     pub(crate) fn new(first: usize, units: usize) -> Self {
         debug_assert!(isize::try_from(units).is_ok());
         Self {
@@ -39,7 +52,7 @@ impl Dispenser {
 
     /// The next units, `wanted` or what is left.
     fn take(&self, wanted: usize) -> Option<Range<usize>> {
-        // Never asks for more than is left, so the position exceeds `units` by at most that much per worker.
+        let wanted = wanted.min(MOST_UNITS);
         let start = self.next.fetch_add(wanted, Ordering::Relaxed);
         (start < self.units).then(|| start..self.units.min(start + wanted))
     }
@@ -132,5 +145,29 @@ impl Hand {
             Some(old) if seen < old => 0.5 * (old + seen),
             _ => seen,
         });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// As many late visitors as there can be, each with the largest wish.
+    #[test]
+    fn late_visitors_do_not_make_the_position_wrap() {
+        let dispenser = Dispenser::new(isize::MAX as usize - 1, isize::MAX as usize);
+        assert_eq!(dispenser.take(usize::MAX).map(|units| units.len()), Some(1));
+        for _ in 1..Dispenser::MOST_WORKERS {
+            assert_eq!(dispenser.take(usize::MAX), None);
+        }
+        assert_eq!(dispenser.left(), 0);
+    }
+
+    #[test]
+    fn a_visit_takes_no_more_than_the_bound_of_what_costs_nothing() {
+        let dispenser = Dispenser::new(0, isize::MAX as usize);
+        let mut hand = Hand::new(Some(f64::MIN_POSITIVE), Tick(20.0), 0);
+        let units = hand.next(0, &dispenser, 2).expect("there are units");
+        assert_eq!(units.len(), MOST_UNITS);
     }
 }

@@ -1,13 +1,11 @@
 //! The machine of a stream: a source, its closure, and the results that wait for the consumer.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::TryLockError;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
-use crate::error::Panic;
-use crate::sync::{Condvar, Mutex, MutexGuard, Ordering, lock};
+use crate::panic::{Panic, caught, discard};
+use crate::sync::{Condvar, Mutex, MutexGuard, Ordering, Slot, lock};
 
 /// Nanoseconds of work that a pump takes at once: long against taking it, short against the patience of who waits for results.
 const BATCH: u64 = 50_000;
@@ -45,7 +43,7 @@ pub(super) trait Machine<R>: Pumps {
 
 /// A source, its closure, and the results that wait for the consumer.
 pub(super) struct Core<I: Iterator, F, R> {
-    source: Mutex<Source<I>>,
+    source: Slot<Source<I>>,
     todo: Mutex<Todo<I::Item>>,
     f: F,
     ordered: bool,
@@ -134,7 +132,7 @@ where
 {
     pub(super) fn new(source: I, f: F, ordered: bool) -> Self {
         Self {
-            source: Mutex::new(Source {
+            source: Slot::new(Source {
                 iter: Some(source),
                 taken: 0,
                 credit: 0,
@@ -176,15 +174,12 @@ where
     fn pull(&self, who: Who) -> bool {
         let began = Instant::now();
         let mut source = loop {
-            match self.source.try_lock() {
-                Ok(source) => break source,
-                Err(TryLockError::Poisoned(source)) => break source.into_inner(),
-                Err(TryLockError::WouldBlock)
-                    if who == Who::Pump && began.elapsed().as_nanos() < PROMPT =>
-                {
+            match self.source.take() {
+                Some(source) => break source,
+                None if who == Who::Pump && began.elapsed().as_nanos() < PROMPT => {
                     std::hint::spin_loop();
                 }
-                Err(TryLockError::WouldBlock) => return false,
+                None => return false,
             }
         };
         let most = {
@@ -216,15 +211,15 @@ where
         let mut taken = 0;
         while taken < most && !ended && !slow && !self.is_stopped() {
             let iter = &mut source.iter;
-            let item = catch_unwind(AssertUnwindSafe(|| iter.as_mut().and_then(Iterator::next)));
+            let item = caught(|| iter.as_mut().and_then(Iterator::next));
             match item {
                 Ok(Some(item)) => {
                     taken += 1;
                     lock(&self.todo).items.push_back(item);
                 }
                 Ok(None) => ended = true,
-                Err(payload) => {
-                    panic = Some(Panic::new(payload));
+                Err(thrown) => {
+                    panic = Some(thrown);
                     ended = true;
                 }
             }
@@ -237,7 +232,7 @@ where
         };
         source.taken = first + taken as u64;
         let exhausted = if ended { source.iter.take() } else { None };
-        // While the source is still locked: who takes from it next says the same of itself.
+        // Before the source is put back: who takes from it next says the same of itself.
         let mut out = lock(&self.out);
         out.pulling = false;
         out.holding = false;
@@ -249,8 +244,8 @@ where
         drop(source);
         if ended {
             // Its drop is the user's as well.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(exhausted))) {
-                panic.get_or_insert(Panic::new(payload));
+            if let Err(thrown) = caught(|| drop(exhausted)) {
+                panic.get_or_insert(thrown);
             }
             self.end(first + taken as u64, panic);
         }
@@ -297,16 +292,14 @@ where
         while !self.is_stopped() // nobody wants the others then
             && let Some(item) = rest.next()
         {
-            let result = catch_unwind(AssertUnwindSafe(|| (self.f)(item)));
-            results.push(result.map_err(Panic::new));
+            results.push(caught(|| (self.f)(item)));
             let spent = began.elapsed().as_nanos();
             if spent - handed > PROMPT {
                 handed = spent;
                 next = self.hand_over(next, &mut results);
             }
         }
-        // Dropping items is the user's business, and nobody is there to hear of a panic in it.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(rest)));
+        rest.for_each(discard); // dropping items is the user's business, and no thread waits for them
         let cost = (began.elapsed().as_nanos() / count as u128).max(1) as u64;
         let known = self.cost.load(Ordering::Relaxed);
         // Dearer at once, cheaper by and by: a batch that turns out dear holds up all results behind it.
@@ -432,9 +425,12 @@ where
     }
 
     fn clear(&self) {
-        let source = lock(&self.source).iter.take();
+        let source = self.source.take().and_then(|mut source| source.iter.take());
         let items = std::mem::take(&mut lock(&self.todo).items);
         let results = std::mem::take(&mut lock(&self.out).results);
-        drop((source, items, results));
+        // One by one, and never unwinding: the stream may be dropped by a panic, and each of them may panic.
+        discard(source);
+        items.into_iter().for_each(discard);
+        results.into_iter().for_each(discard);
     }
 }

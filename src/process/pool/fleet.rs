@@ -1,6 +1,8 @@
 //! The workers of a pool: who is free, who has to be started again.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +12,12 @@ use crate::parallel::CancelToken;
 use crate::process::ask::{Asked, hear};
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::station::{GRACE, Starter, Station};
+
+thread_local! {
+    /// The fleets of which this thread holds a place, by their addresses. Foreign code that runs on it
+    /// then (what makes arguments, what encodes items and decodes results) may ask for another place.
+    static HELD: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What is done with every new worker before anything else.
 pub(super) type Initializer =
@@ -106,6 +114,9 @@ impl Fleet {
     }
 
     /// Takes a place, waiting for one to be free, and looking now and then whether it is still worth waiting.
+    ///
+    /// A thread that holds a place already does not wait: the place might never be free, as it is this
+    /// thread that would have to let go of it. It gets one beyond the number, whose worker ends with it.
     pub(super) fn lease(
         &self,
         mut go_on: impl FnMut() -> bool,
@@ -115,6 +126,9 @@ impl Fleet {
             return Err(ProcessError::new(ProcessErrorKind::Forked));
         }
         let mut free = self.free();
+        if free.is_empty() && HELD.with_borrow(|held| held.contains(&self.address())) {
+            return Ok(Some(Lease::new(self, None, true)));
+        }
         if free.is_empty() {
             self.waiting.fetch_add(1, Ordering::Relaxed);
             while free.is_empty() && go_on() {
@@ -130,10 +144,11 @@ impl Fleet {
             .iter()
             .rposition(Option::is_some)
             .or(free.len().checked_sub(1));
-        Ok(place.map(|place| Lease {
-            fleet: self,
-            station: free.swap_remove(place),
-        }))
+        Ok(place.map(|place| Lease::new(self, free.swap_remove(place), false)))
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// A place, if one is free now.
@@ -214,9 +229,23 @@ fn just_left(station: &Station) -> bool {
 pub(super) struct Lease<'f> {
     fleet: &'f Fleet,
     station: Option<Station>,
+    /// Beyond the number of the fleet's places.
+    extra: bool,
+    /// Belongs to the thread that took it.
+    not_send: PhantomData<*const ()>,
 }
 
-impl Lease<'_> {
+impl<'f> Lease<'f> {
+    fn new(fleet: &'f Fleet, station: Option<Station>, extra: bool) -> Self {
+        HELD.with_borrow_mut(|held| held.push(fleet.address()));
+        Self {
+            fleet,
+            station,
+            extra,
+            not_send: PhantomData,
+        }
+    }
+
     /// The worker, started if there is none, and replaced if it has ended or has done what one worker may do.
     pub(super) fn station(&mut self) -> Result<&mut Station, ProcessError> {
         let of_use = |station: &Station| {
@@ -249,7 +278,16 @@ impl Drop for Lease<'_> {
         if std::thread::panicking() {
             self.dismiss();
         }
+        let address = self.fleet.address();
+        HELD.with_borrow_mut(|held| {
+            held.iter()
+                .rposition(|held| *held == address)
+                .map(|place| held.swap_remove(place))
+        });
         let mut station = self.station.take();
+        if self.extra {
+            return; // the worker ends
+        }
         if let Some(station) = &mut station {
             station.left = Some(Instant::now());
         }

@@ -1,16 +1,21 @@
 //! Drives workers through the grains of a run: sends units, two at a time, reads answers, and sees to those that die.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use serde::de::DeserializeOwned;
 
 use super::desk::{Desk, Unit};
 use super::fleet::{Fleet, Lease};
 use super::goods::Goods;
+use crate::panic::{Panic, caught};
 use crate::parallel::Control;
 use crate::process::error::ProcessError;
 use crate::process::os::{self, Want};
@@ -102,36 +107,75 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Starts a thread, if the system has one.
+fn thread<'scope, T: Send + 'scope>(
+    name: &str,
+    scope: &'scope Scope<'scope, '_>,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn_scoped(scope, run)
+}
+
+/// What a thread that catches its panics comes to.
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T, Panic>>) -> Result<T, Panic> {
+    thread
+        .join()
+        .unwrap_or_else(|thrown| Err(Panic::new(thrown)))
+}
+
 impl<G: Goods> Run<'_, G> {
     /// Drives with this thread, and with others as soon as there is work enough for them.
     pub(super) fn drive_all<R: DeserializeOwned + Send>(&self) -> Vec<Haul<R>> {
         let workers = self.max_workers.min(lock(&self.desk).total()).max(1);
-        if workers == 1 {
+        let heard = self.control.is_heard();
+        if workers == 1 && !heard {
             return vec![self.drive(true, &mut || ())];
         }
+        // Panics come back as results: what a scope finds in threads that it joins by itself it drops,
+        // and a payload that panics then ends the process.
         std::thread::scope(|scope| {
+            // The listener has a thread of its own, so that it can do what it likes, even wait for a
+            // worker of this pool: no driver holds one while it runs.
+            let (running, over) = crossbeam_channel::bounded(0);
+            let teller = heard.then(|| {
+                let over = over.clone();
+                thread("scipar-progress", scope, move || self.tell(&over))
+            });
             let mut others = Vec::new();
             let mut hire = || {
                 while others.len() + 1 < workers {
-                    let other = std::thread::Builder::new()
-                        .name("scipar-process".to_owned())
-                        .spawn_scoped(scope, || self.drive(false, &mut || ()));
-                    match other {
+                    let drive = || caught(|| self.drive(false, &mut || ()));
+                    match thread("scipar-process", scope, drive) {
                         Ok(other) => others.push(other),
                         Err(_) => break, // fewer do it as well
                     }
                 }
             };
-            let own = self.drive(true, &mut hire);
-            let mut hauls = vec![own];
-            for other in others {
-                match other.join() {
-                    Ok(haul) => hauls.push(haul),
-                    Err(payload) => std::panic::resume_unwind(payload),
-                }
+            let own = caught(|| self.drive(true, &mut hire));
+            let others = others.into_iter().map(joined);
+            let hauls: Vec<Result<Haul<R>, Panic>> = std::iter::once(own).chain(others).collect();
+            drop(running);
+            let told = match teller {
+                Some(Ok(teller)) => joined(teller),
+                Some(Err(_)) => self.tell(&over), // no thread was to be had: of the end alone
+                None => Ok(()),
+            };
+            let hauls = hauls.into_iter().collect::<Result<Vec<_>, _>>();
+            match told.and(hauls) {
+                Ok(hauls) => hauls,
+                Err(panic) => panic.resume(),
             }
-            hauls
         })
+    }
+
+    /// Tells the listener until the drivers have ended. A panic of it ends the run.
+    fn tell(&self, over: &Receiver<Infallible>) -> Result<(), Panic> {
+        let told = caught(|| self.control.tell_until(over));
+        if told.is_err() {
+            self.over.store(true, Ordering::Relaxed);
+        }
+        told
     }
 
     fn is_over(&self) -> bool {
@@ -320,7 +364,7 @@ impl<G: Goods> Run<'_, G> {
         if self.stops {
             lock(&self.desk).cut_at(grain);
         }
-        self.control.finish((self.span)(grain).len());
+        self.control.count((self.span)(grain).len());
     }
 }
 

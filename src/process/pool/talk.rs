@@ -143,7 +143,7 @@ impl<G: Goods> Run<'_, G> {
         let mut lag = 0_usize;
         let tell = |finished: &mut usize| {
             if *finished > 0 {
-                self.control.finish(std::mem::take(finished));
+                self.control.count(std::mem::take(finished));
             }
         };
         let on = loop {
