@@ -331,6 +331,89 @@ fn a_listener_may_use_rayon_and_the_pool() {
 
 static ON_TOP: AtomicUsize = AtomicUsize::new(0);
 
+/// Seconds of a few calls of the same place.
+fn seconds(call: impl Fn()) -> Vec<f64> {
+    let timed = |_| {
+        let began = Instant::now();
+        call();
+        began.elapsed().as_secs_f64()
+    };
+    (0..4).map(timed).collect()
+}
+
+/// What a run that stopped early teaches is the cost of the items that it came to; and no worker goes
+/// on with what lies behind a failure.
+#[test]
+fn a_run_that_stops_early_is_no_slower_the_next_time() {
+    let pool = started(2);
+    let milli = 1_000 * MICRO;
+    let fails = |i: usize| {
+        spin(milli);
+        if i == 40 { Err(i) } else { Ok(i) }
+    };
+    for chunking in [
+        Chunking::auto(),
+        Chunking::size(16),
+        Chunking::size(65_536),
+        Chunking::count(2),
+    ] {
+        let short = seconds(|| {
+            assert!(
+                pool.par_try_map_chunked(0..100_000_usize, chunking, fails)
+                    .is_err()
+            )
+        });
+        let long = seconds(|| {
+            let run = pool.over(0..100_000_usize).chunking(chunking).try_map(fails);
+            assert_eq!(run.unwrap_err().index(), Some(40));
+        });
+        let hinted = seconds(|| {
+            let run = pool.over(0..1_000_usize).chunking(chunking).cost_hint(|_| 1.0);
+            assert_eq!(run.try_map(fails).unwrap_err().index(), Some(40));
+        });
+        let panics = seconds(|| {
+            let run = pool.over(0..100_000_usize).chunking(chunking);
+            run.map(|i| fails(i).map_err(|i| panic_any(common::Meant(i))))
+                .unwrap_err();
+        });
+        quiet();
+        let map = seconds(|| {
+            let index = common::meant_panic_in(|| {
+                pool.par_for_each_chunked(0..100_000_usize, chunking, |i| {
+                    if fails(i).is_err() {
+                        panic_any(common::Meant(i));
+                    }
+                });
+            });
+            assert_eq!(index, Some(40));
+        });
+        for (what, times) in [
+            ("try", short),
+            ("long", long),
+            ("hint", hinted),
+            ("panic", panics),
+            ("map", map),
+        ] {
+            // 41 ms of work; a helper that cannot be stopped needs 65 s, one that is taught wrongly more
+            // with each call.
+            assert!(
+                times.iter().all(|s| *s < 0.5),
+                "{what}, {chunking}: {times:?}"
+            );
+        }
+    }
+    // Cheap items without end: the error is 20 million items ahead.
+    let cheap = seconds(|| {
+        let run = pool.par_try_map_chunked(0..1_u64 << 48, Chunking::auto(), |i| match i {
+            2_000_000 => Err(i),
+            _ => Ok(()),
+        });
+        assert_eq!(run, Err(2_000_000));
+    });
+    let first = cheap[0];
+    assert!(cheap.iter().all(|s| *s < 5.0 * first + 0.2), "{cheap:?}");
+}
+
 #[test]
 fn a_cost_hint_has_the_dear_items_begun_first_and_keeps_the_order_of_results() {
     let order = Mutex::new(Vec::new());

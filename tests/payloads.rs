@@ -202,14 +202,13 @@ fn scopes_on_a_thread_of_the_pool() {
         for depth in DEPTHS {
             for _ in 0..20 {
                 let pool = Pool::builder().workers(2).build().unwrap();
+                let own = vec![1_u64; 1000];
                 let scoped = || {
                     pool.scope(|scope| {
-                        let own = vec![1_u64; 1000];
-                        let own = &*Box::leak(own.into_boxed_slice());
                         for _ in 0..4 {
-                            drop(scope.spawn(move || panic_any(nested(depth))));
+                            drop(scope.spawn(|| panic_any(nested(depth))));
                         }
-                        drop(scope.spawn(move || {
+                        drop(scope.spawn(|| {
                             common::spin(Duration::from_millis(1));
                             assert_eq!(own.iter().sum::<u64>(), 1000);
                         }));

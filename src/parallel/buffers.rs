@@ -352,6 +352,54 @@ impl<R> fmt::Debug for Output<R> {
     }
 }
 
+/// Places handed to one worker that fills them stretch by stretch. What it does not come to stays empty.
+pub(crate) struct Places<'a, R> {
+    output: &'a Output<R>,
+    rest: Range<usize>,
+}
+
+impl<'a, R> Places<'a, R> {
+    /// # Safety
+    ///
+    /// 1. `range` lies within the output.
+    /// 2. No index is handed out twice.
+    #[inline]
+    #[allow(unsafe_code, reason = "takes over the obligations of `Output::fill`")]
+    pub(crate) unsafe fn new(output: &'a Output<R>, range: Range<usize>) -> Self {
+        Self {
+            output,
+            rest: range,
+        }
+    }
+
+    /// Writes `results` to the next places, up to index `end`, as [`Output::fill`] does.
+    #[inline]
+    #[allow(unsafe_code, reason = "hands out a stretch once")]
+    pub(crate) fn fill_up_to(
+        &mut self,
+        end: usize,
+        at: &Cell<usize>,
+        results: impl Iterator<Item = R>,
+    ) {
+        let range = self.rest.start..end.clamp(self.rest.start, self.rest.end);
+        self.rest.start = range.end;
+        // SAFETY: within the range of `new`, whose places are filled by this value alone, and never
+        // twice, as `rest` has just moved on.
+        unsafe { self.output.fill(range, at, results) };
+    }
+}
+
+impl<R> Drop for Places<'_, R> {
+    #[inline]
+    #[allow(unsafe_code, reason = "marks what was handed out as not filled")]
+    fn drop(&mut self) {
+        if !self.rest.is_empty() {
+            // SAFETY: as in `fill_up_to`, in place of it.
+            unsafe { self.output.skip(self.rest.clone()) };
+        }
+    }
+}
+
 /// A stretch of the output that is being filled.
 struct Filling<'a, R> {
     output: &'a Output<R>,

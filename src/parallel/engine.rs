@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::chunking::Chunking;
@@ -11,11 +11,43 @@ use crate::panic::{NoUnwind, Panic, caught};
 use crate::pool::{Call, Pool, with_helpers};
 use crate::schedule::{Dispenser, Hand, Key, Lead, Nanos, Sites, Step, Tick, Wake};
 
+/// What a worker and a job tell each other while some units are run.
+#[derive(Debug)]
+pub(crate) struct Visit<'a> {
+    /// The index of the item that the worker is at, where it stops early or unwinds.
+    pub(crate) at: Cell<usize>,
+    /// The index of an item that failed, so that none behind it needs to be run; [`NONE_FAILED`].
+    failed: &'a AtomicUsize,
+    /// Items that take about as long as the longest chunk should: a worker looks at
+    /// [`is_over`](Self::is_over) as often.
+    pub(crate) stretch: Cell<usize>,
+}
+
+/// No item has failed so far.
+const NONE_FAILED: usize = usize::MAX;
+
+impl<'a> Visit<'a> {
+    fn new(failed: &'a AtomicUsize) -> Self {
+        Self {
+            at: Cell::new(NONE_FAILED),
+            failed,
+            stretch: Cell::new(usize::MAX),
+        }
+    }
+
+    /// Whether the item `index`, and those behind it, need not be run any more. Those before it are: the
+    /// lowest failure wins.
+    #[inline]
+    pub(crate) fn is_over(&self, index: usize) -> bool {
+        index > self.failed.load(Ordering::Relaxed)
+    }
+}
+
 /// Work in numbered units. The engine is compiled once, for all jobs: what is generic, the loop over the
 /// items of some units, is in the job.
 pub(crate) trait Job: Sync {
-    /// Runs some units on worker `seat`, the caller being 0. Where it unwinds, it leaves the index of the item it was
-    /// at in `at`.
+    /// Runs some units on worker `seat`, the caller being 0. Where it stops early or unwinds, it leaves the
+    /// index of the item it was at in `visit`.
     ///
     /// However it ends, by running all units, by stopping early or by unwinding, an implementation has
     /// taken all items of `units` from its input, and has given all their places to `fill` or `skip` of
@@ -32,7 +64,7 @@ pub(crate) trait Job: Sync {
     /// Not to be `#[inline]`: its address is the call site's name, and an inlined function has an address in every
     /// place that asks.
     #[allow(unsafe_code, reason = "declares what the buffers rely on")]
-    unsafe fn run(&self, seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow;
+    unsafe fn run(&self, seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow;
 
     /// Says which units were given to `run`: exactly `0..handed`. Called once.
     ///
@@ -48,7 +80,7 @@ pub(crate) trait Job: Sync {
 pub(crate) enum Flow {
     /// With the next ones.
     Go,
-    /// Not at all: no unit after these needs to be run.
+    /// Not at all: no item behind the one that the visit is at needs to be run.
     Stop,
 }
 
@@ -64,11 +96,11 @@ pub(crate) fn is_serial(pool: &Pool, chunking: Chunking, len: usize) -> bool {
     len < 2 || chunking.is_serial() || pool.max_helpers() == 0
 }
 
-/// A call that is a plain loop on the caller's thread. Lives as long as the loop.
-#[allow(dead_code, reason = "held for its drop")]
+/// A call that is a plain loop on the caller's thread.
+#[must_use = "what it took is learned when it has `ended`"]
 pub(crate) struct PlainLoop<'a>(Option<Watch<'a>>);
 
-/// Learns what the items of a site cost when it is dropped.
+/// Learns what the items of a site cost.
 struct Watch<'a> {
     pool: &'a Pool,
     key: Key,
@@ -76,9 +108,20 @@ struct Watch<'a> {
     began: Nanos,
 }
 
-impl Drop for Watch<'_> {
+impl PlainLoop<'_> {
+    /// All items were run. A loop that stopped early or unwound teaches nothing: it is not known here how
+    /// many it came to.
+    #[inline]
+    pub(crate) fn ended(self) {
+        if let Some(watch) = self.0 {
+            watch.learn();
+        }
+    }
+}
+
+impl Watch<'_> {
     #[cold]
-    fn drop(&mut self) {
+    fn learn(self) {
         let took = (self.pool.now() - self.began) as f64;
         let mut learned = self.pool.sites.recall(self.key);
         let short = took <= 2.0 * self.pool.tick().negligible();
@@ -206,7 +249,9 @@ fn drive_job(
         began,
     );
 
-    let at = Cell::new(0);
+    let none_failed = AtomicUsize::new(NONE_FAILED);
+    let visit = Visit::new(&none_failed);
+    let mut stopped = false;
     let led = caught(|| {
         let mut now = began;
         let mut asked = 0.0;
@@ -224,7 +269,8 @@ fn drive_job(
                 Step::Finished => return None,
             };
             // SAFETY: the lead hands out every unit once, in order, to this thread.
-            if unsafe { job.run(0, range, &at) } == Flow::Stop {
+            if unsafe { job.run(0, range, &visit) } == Flow::Stop {
+                stopped = true;
                 return None;
             }
             now = pool.now();
@@ -235,17 +281,18 @@ fn drive_job(
         unsafe { job.close(lead.done()) };
         accounts.end();
         if let Err(panic) = led {
-            let index = at.get();
+            let index = visit.at.get();
             return Err(Fault { index, panic });
         }
         if lead.close_call() {
             pool.wakes.doubt(idle);
         }
-        if lead.done() > 0 {
+        // Of a stretch that stopped early it is not known how many items it came to.
+        if lead.timed() > 0 {
             let mut learned = known;
             learned.learn(
-                lead.spent() / (lead.done() as f64 * per_unit),
-                lead.spent() <= 2.0 * tick.negligible(),
+                lead.spent() / (lead.timed() as f64 * per_unit),
+                !stopped && lead.spent() <= 2.0 * tick.negligible(),
             );
             pool.sites.note(key, learned);
         }
@@ -256,14 +303,16 @@ fn drive_job(
         pool,
         job,
         dispenser: Dispenser::new(lead.done(), units),
-        stop: AtomicBool::new(false),
+        failed: AtomicUsize::new(NONE_FAILED),
         fault: Mutex::new(None),
         cost: lead.cost(),
+        per_unit,
         tick,
         helpers: AtomicUsize::new(helpers),
         uncalled: AtomicUsize::new(0),
         first_help: AtomicU64::new(Nanos::MAX),
         busy: AtomicU64::new(0),
+        timed: AtomicUsize::new(0),
     };
     let seen = run.together(wake, helpers, max_helpers);
     let ended = pool.now();
@@ -290,11 +339,17 @@ fn drive_job(
     if first_help != Nanos::MAX {
         pool.note_help(ended);
     }
+    // Time and units of chunks that ran to their ends: those of a run that stops early are not all.
     let work = lead.spent() + run.busy.into_inner() as f64;
-    let mut learned = known;
-    learned.learn(work / items as f64, false);
-    learned.judge((ended - began) as f64 <= work);
-    pool.sites.note(key, learned);
+    let timed = lead.timed() + run.timed.into_inner();
+    if timed > 0 {
+        let mut learned = known;
+        learned.learn(work / (timed as f64 * per_unit), false);
+        if run.failed.into_inner() == NONE_FAILED {
+            learned.judge((ended - began) as f64 <= work);
+        }
+        pool.sites.note(key, learned);
+    }
     Ok(())
 }
 
@@ -303,12 +358,15 @@ struct Run<'a> {
     pool: &'a Pool,
     job: &'a dyn Job,
     dispenser: Dispenser,
-    /// Nobody takes another chunk: something failed, or the job has what it wants.
-    stop: AtomicBool,
+    /// The lowest index of an item that failed, or at which the job had what it wants. No worker takes
+    /// another chunk then.
+    failed: AtomicUsize,
     /// The panic with the lowest index so far.
     fault: Mutex<Option<Fault>>,
     /// What a worker believes of the cost of a unit when it begins.
     cost: Option<f64>,
+    /// Items per unit.
+    per_unit: f64,
     tick: Tick,
     /// Helpers that the work is worth, by present knowledge: those among whom the rest is shared.
     helpers: AtomicUsize,
@@ -316,8 +374,9 @@ struct Run<'a> {
     uncalled: AtomicUsize,
     /// When the first helper began.
     first_help: AtomicU64,
-    /// Nanoseconds that all workers spent on chunks.
+    /// Nanoseconds that all workers spent on chunks that they carried out, and the units of these.
     busy: AtomicU64,
+    timed: AtomicUsize,
 }
 
 /// What the caller saw of its helpers' coming.
@@ -386,25 +445,27 @@ impl Run<'_> {
     /// Works until nothing is left or somebody has failed. Never unwinds.
     #[allow(unsafe_code, reason = "hands units to one worker")]
     fn participate(&self, seat: usize, between: impl Fn(&Hand)) {
-        let at = Cell::new(usize::MAX);
+        let visit = Visit::new(&self.failed);
         let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
         let worked = caught(|| {
-            while !self.stop.load(Ordering::Relaxed) {
+            while self.failed.load(Ordering::Relaxed) == NONE_FAILED {
                 let workers = self.helpers.load(Ordering::Relaxed) + 1;
                 let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, workers) else {
                     break;
                 };
+                visit.stretch.set(self.stretch(hand.cost()));
                 // SAFETY: the dispenser hands out every unit once, and the crew every seat.
-                if unsafe { self.job.run(seat, chunk, &at) } == Flow::Stop {
-                    self.stop.store(true, Ordering::Relaxed);
+                if unsafe { self.job.run(seat, chunk, &visit) } == Flow::Stop {
+                    self.fail(visit.at.get());
                 }
                 between(&hand);
             }
         });
         self.busy.fetch_add(hand.busy(), Ordering::Relaxed);
+        self.timed.fetch_add(hand.timed(), Ordering::Relaxed);
         if let Err(panic) = worked {
-            self.stop.store(true, Ordering::Relaxed);
-            let index = at.get();
+            let index = visit.at.get();
+            self.fail(index);
             let loser = {
                 let mut first = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
                 match &*first {
@@ -414,5 +475,20 @@ impl Run<'_> {
             };
             drop(loser); // the user's payload, so not under the lock; the drop of a panic never unwinds
         }
+    }
+
+    /// Notes that no item behind `index` needs to be run.
+    fn fail(&self, index: usize) {
+        self.failed
+            .fetch_min(index.min(NONE_FAILED - 1), Ordering::Relaxed);
+    }
+
+    /// Items between two looks at whether another one has failed.
+    fn stretch(&self, cost: Option<f64>) -> usize {
+        /// Where nothing is known of their cost.
+        const UNKNOWN: usize = 64;
+        cost.map_or(UNKNOWN, |cost| {
+            ((self.tick.longest_chunk() / cost * self.per_unit) as usize).max(1)
+        })
     }
 }

@@ -1,13 +1,12 @@
 //! The job behind the long form: items one by one, with a state per worker, until something stops it.
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::buffers::{Input, Output};
 use super::control::{Control, Stop};
-use super::engine::{Flow, Job};
+use super::engine::{Flow, Job, Visit};
 use super::long::WorkerState;
 use super::outcome::Report;
 use crate::chunking::Split;
@@ -113,7 +112,7 @@ where
     E: Send,
     F: Fn(&mut W::State, S::Item) -> Result<R, E> + Sync,
 {
-    unsafe fn run(&self, number: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, number: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
         let began = Instant::now();
         let mut seat = self.seats[number].take().expect("a seat has one worker");
         seat.chunks += 1;
@@ -121,7 +120,7 @@ where
             None => {
                 let items = self.grains.items(units);
                 // SAFETY: disjoint units have disjoint items.
-                unsafe { self.stretch(number, &mut seat, items, at) }
+                unsafe { self.stretch(number, &mut seat, items, visit) }
             }
             Some(order) => {
                 let mut rest = Rest {
@@ -133,7 +132,8 @@ where
                         break Flow::Go;
                     };
                     // SAFETY: the order is a permutation, so disjoint positions have different items.
-                    if unsafe { self.stretch(number, &mut seat, item..item + 1, at) } == Flow::Stop
+                    if unsafe { self.stretch(number, &mut seat, item..item + 1, visit) }
+                        == Flow::Stop
                     {
                         break Flow::Stop;
                     }
@@ -178,9 +178,12 @@ where
         number: usize,
         seat: &mut Seat<W::State>,
         items: Range<usize>,
-        at: &Cell<usize>,
+        visit: &Visit<'_>,
     ) -> Flow {
+        let at = &visit.at;
         at.set(items.start);
+        let end = items.end;
+        let mut next = items.start;
         let mut stop = None;
         let mut error = None;
         let mut done = 0;
@@ -195,10 +198,9 @@ where
             };
             let state = state.get_or_insert_with(|| self.state.make(number));
             std::mem::forget(unmade); // the state is made, so the stretch goes on to be filled
-            let mut next = items.start;
             let results = chunk.into_iter().map_while(|item| {
                 stop = self.control.stop();
-                if stop.is_some() {
+                if stop.is_some() || visit.is_over(next) {
                     return None;
                 }
                 let began = self.timed.then(Instant::now);
@@ -218,7 +220,9 @@ where
             *lock(&self.stopped) = Some(stop);
             return Flow::Stop;
         }
-        let Some(error) = error else { return Flow::Go };
+        let Some(error) = error else {
+            return if next < end { Flow::Stop } else { Flow::Go };
+        };
         let loser = {
             let mut first = lock(&self.error);
             match &*first {

@@ -1,11 +1,10 @@
 //! Maps: one result per item, or per chunk, in input order.
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::buffers::{Input, Output, Parts};
-use super::engine::{Flow, Job, drive, is_serial, plain_loop};
+use super::buffers::{Input, Output, Parts, Places};
+use super::engine::{Flow, Job, Visit, drive, is_serial, plain_loop};
 use crate::chunking::{Chunking, Split};
 use crate::panic::discard;
 use crate::pool::Pool;
@@ -21,12 +20,23 @@ struct Map<'f, S: Source, R, F> {
 
 #[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
 impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
-        let items = self.grains.items(units);
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
+        let mut items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
-        let chunk = unsafe { self.input.take(items.clone()) };
+        let mut parts = unsafe { Parts::new(&self.input, items.clone()) };
         // SAFETY: the output has a place per item.
-        unsafe { self.output.fill(items, at, chunk.into_iter().map(self.f)) };
+        let mut places = unsafe { Places::new(&self.output, items.clone()) };
+        while !items.is_empty() {
+            if visit.is_over(items.start) {
+                visit.at.set(items.start);
+                return Flow::Stop;
+            }
+            let end = items
+                .end
+                .min(items.start.saturating_add(visit.stretch.get()));
+            places.fill_up_to(end, &visit.at, parts.up_to(end).into_iter().map(self.f));
+            items.start = end;
+        }
         Flow::Go
     }
 
@@ -63,8 +73,10 @@ where
     F: Fn(S::Item) -> R + Sync,
 {
     let len = input.len();
-    if let Some(_plain) = plain_loop::<Map<'_, S, R, F>>(pool, len) {
-        return input.all().map(f).collect();
+    if let Some(plain) = plain_loop::<Map<'_, S, R, F>>(pool, len) {
+        let results = input.all().map(f).collect();
+        plain.ended();
+        return results;
     }
     let grains = chunking.grains(len);
     let job = Map {
@@ -95,17 +107,25 @@ where
     E: Send,
     F: Fn(S::Item) -> Result<R, E> + Sync,
 {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
         let items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let chunk = unsafe { self.input.take(items.clone()) };
+        let at = &visit.at;
+        let (mut next, end) = (items.start, items.end);
         let mut error = None;
-        let results = chunk
-            .into_iter()
-            .map_while(|item| (self.f)(item).map_err(|e| error = Some(e)).ok());
+        let results = chunk.into_iter().map_while(|item| {
+            if visit.is_over(next) {
+                return None;
+            }
+            next += 1;
+            (self.f)(item).map_err(|e| error = Some(e)).ok()
+        });
         // SAFETY: the output has a place per item.
         unsafe { self.output.fill(items, at, results) };
-        let Some(error) = error else { return Flow::Go };
+        let Some(error) = error else {
+            return if next < end { Flow::Stop } else { Flow::Go };
+        };
         let loser = {
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
             match &*first {
@@ -149,7 +169,11 @@ where
         plain_loop::<TryMap<'_, S, R, E, F>>(pool, len)
     };
     if serial || plain.is_some() {
-        return input.all().map(f).collect();
+        let results: Result<Vec<R>, E> = input.all().map(f).collect();
+        if let (Some(plain), Ok(_)) = (plain, &results) {
+            plain.ended();
+        }
+        return results;
     }
     let grains = chunking.grains(len);
     let job = TryMap {
@@ -191,7 +215,7 @@ where
     R: Send,
     F: Fn(usize, Chunk<'_, S>) -> R + Sync,
 {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
         let results = units.clone().map(|unit| {
@@ -199,7 +223,7 @@ where
             (self.f)(items.start, parts.up_to(items.end))
         });
         // SAFETY: the output has a place per unit.
-        unsafe { self.output.fill(units, at, results) };
+        unsafe { self.output.fill(units, &visit.at, results) };
         Flow::Go
     }
 
@@ -229,7 +253,11 @@ where
     if serial || plain.is_some() {
         let mut parts = input.parts();
         let chunk = |items: Range<usize>| f(items.start, parts.up_to(items.end));
-        return chunking.ranges(len).map(chunk).collect();
+        let results = chunking.ranges(len).map(chunk).collect();
+        if let Some(plain) = plain {
+            plain.ended();
+        }
+        return results;
     }
     let job = ByChunk {
         input,

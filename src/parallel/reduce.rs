@@ -1,10 +1,9 @@
 //! Reductions: leaves cut by length and chunking alone, folded left to right, combined in a fixed tree.
 
-use std::cell::Cell;
 use std::ops::Range;
 
 use super::buffers::{Input, Parts};
-use super::engine::{Flow, Job, drive, is_serial, plain_loop};
+use super::engine::{Flow, Job, Visit, drive, is_serial, plain_loop};
 use super::tree::Tree;
 use crate::chunking::{Chunking, Split};
 use crate::pool::Pool;
@@ -27,12 +26,12 @@ where
     L: Fn(usize, Chunk<'_, S>) -> R + Sync,
     O: Fn(R, R) -> R + Sync,
 {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, at: &Cell<usize>) -> Flow {
+    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
         let leaf = |unit| {
             let items = self.leaves.items(unit..unit + 1);
-            at.set(items.start);
+            visit.at.set(items.start);
             (self.leaf)(items.start, parts.up_to(items.end))
         };
         self.tree.bring(units, leaf, self.op);
@@ -76,11 +75,15 @@ where
     };
     if serial || plain.is_some() {
         let mut parts = input.parts();
-        return Some(Tree::whole(
+        let root = Tree::whole(
             units,
             |unit| leaf(leaves.start(unit), parts.up_to(leaves.start(unit + 1))),
             op,
-        ));
+        );
+        if let Some(plain) = plain {
+            plain.ended();
+        }
+        return Some(root);
     }
     let job = Reduce {
         input,

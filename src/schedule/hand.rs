@@ -67,8 +67,9 @@ pub(crate) struct Hand {
     /// Units of the chunk that is running or ran last, and when it began.
     chunk: usize,
     last: Nanos,
-    /// Nanoseconds spent on chunks, visits included.
+    /// Nanoseconds spent on chunks, visits included, and the units of these.
     busy: Nanos,
+    timed: usize,
 }
 
 /// How many visits each worker still makes to what is left, by present knowledge. Many, because that
@@ -84,6 +85,7 @@ impl Hand {
             chunk: 0,
             last: now,
             busy: 0,
+            timed: 0,
         }
     }
 
@@ -95,6 +97,11 @@ impl Hand {
     /// Nanoseconds spent on chunks up to the last visit.
     pub(crate) fn busy(&self) -> Nanos {
         self.busy
+    }
+
+    /// Units of the chunks that this time was spent on.
+    pub(crate) fn timed(&self) -> usize {
+        self.timed
     }
 
     /// Takes the next chunk at time `now`, after the one before has been carried out, for one of
@@ -135,6 +142,7 @@ impl Hand {
             return;
         }
         self.busy += took;
+        self.timed += self.chunk;
         let took = took as f64;
         if self.cost.is_none() && took < self.tick.telling() {
             return;

@@ -41,6 +41,8 @@ pub(crate) struct Lead {
     began: Nanos,
     /// When the running stretch began.
     last: Nanos,
+    /// Units of the stretches that have ended.
+    timed: usize,
     /// A refusal that was close: the wake-up was too dear by less than a factor of 8.
     close_call: bool,
 }
@@ -66,6 +68,7 @@ impl Lead {
             seen: None,
             began: now,
             last: now,
+            timed: 0,
             close_call: false,
         }
     }
@@ -97,6 +100,11 @@ impl Lead {
     /// Nanoseconds spent up to the last call of [`next`](Self::next).
     pub(crate) fn spent(&self) -> f64 {
         (self.last - self.began) as f64
+    }
+
+    /// Units that this time was spent on.
+    pub(crate) fn timed(&self) -> usize {
+        self.timed
     }
 
     /// Another stretch alone, as there are no helpers to be had yet: as many units as were done before.
@@ -160,5 +168,6 @@ impl Lead {
             }
         }
         self.last = now;
+        self.timed = self.done;
     }
 }

@@ -34,7 +34,7 @@ impl Tick {
     }
 
     /// Longer chunks save nothing more: a visit is then half a per cent of the chunk.
-    fn longest_chunk(self) -> f64 {
+    pub(crate) fn longest_chunk(self) -> f64 {
         800.0 * self.0
     }
 
