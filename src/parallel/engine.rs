@@ -9,7 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::chunking::Chunking;
 use crate::panic::{NoUnwind, Panic, caught};
 use crate::pool::{Call, Pool, with_helpers};
-use crate::schedule::{Dispenser, Hand, Key, Lead, Nanos, Sites, Step, Tick, Wake};
+use crate::schedule::{
+    Dispenser, Experience, Hand, Key, Lead, Nanos, Sites, Step, Tick, Verdict, Wake,
+};
 
 /// What a worker and a job tell each other while some units are run.
 #[derive(Debug)]
@@ -104,6 +106,7 @@ pub(crate) struct PlainLoop<'a>(Option<Watch<'a>>);
 struct Watch<'a> {
     pool: &'a Pool,
     key: Key,
+    wake: Wake,
     items: usize,
     began: Nanos,
 }
@@ -127,6 +130,7 @@ impl Watch<'_> {
         let short = took <= 2.0 * self.pool.tick().negligible();
         learned.learn(took / self.items as f64, short);
         self.pool.sites.note(self.key, learned);
+        self.pool.wakes.earn(self.wake, took);
     }
 }
 
@@ -136,7 +140,7 @@ pub(crate) fn plain_loop<J: Job>(pool: &Pool, len: usize) -> Option<PlainLoop<'_
     let key = key::<J>();
     let known = pool.sites.recall(key);
     let predicted = f64::from(known.cost) * len as f64;
-    if predicted == 0.0 {
+    if predicted == 0.0 || known.is_erratic() {
         return None;
     }
     if known.is_short() && predicted <= pool.tick().negligible() && !is_sample() {
@@ -145,15 +149,22 @@ pub(crate) fn plain_loop<J: Job>(pool: &Pool, len: usize) -> Option<PlainLoop<'_
     let began = pool.now();
     let wake = pool.wakes.expect(pool.idle(began));
     // Twice the prediction leaves room for dearer items: only the last of them would be looked at anyway.
-    if wake.helpers_for(2.0 * predicted, len, pool.max_helpers(), 1.0) > 0 {
+    if wake.helpers_for(2.0 * predicted, len, pool.max_helpers(), 1.0) > 0 || may_try(pool, wake) {
         return None;
     }
     Some(PlainLoop(Some(Watch {
         pool,
         key,
+        wake,
         items: len,
         began,
     })))
+}
+
+/// Whether a helper may be woken for the sake of knowing. Threads are not started for that.
+#[inline]
+fn may_try(pool: &Pool, wake: Wake) -> bool {
+    pool.wakes.can_try(wake) && pool.has_threads()
 }
 
 /// The address of a function compiled for this job's type names the call site.
@@ -165,7 +176,8 @@ fn key<J: Job>() -> Key {
 /// Whether this call is the one in some that looks at the clock although the others do not.
 #[inline]
 fn is_sample() -> bool {
-    thread_local! { static CALLS: Cell<u32> = const { Cell::new(0) } }
+    // The first call of a thread looks: a place may be called once by each of many threads.
+    thread_local! { static CALLS: Cell<u32> = const { Cell::new(SAMPLE - 1) } }
     CALLS.with(|calls| {
         calls.set(calls.get().wrapping_add(1));
         calls.get() % SAMPLE == 0
@@ -246,6 +258,7 @@ fn drive_job(
         wake,
         tick,
         known.scaled(per_unit),
+        may_try(pool, wake),
         began,
     );
 
@@ -284,12 +297,12 @@ fn drive_job(
             let index = visit.at.get();
             return Err(Fault { index, panic });
         }
-        if lead.close_call() {
-            pool.wakes.doubt(idle);
+        if lead.verdict() == Verdict::Refused {
+            pool.wakes.earn(wake, lead.spent());
         }
         // Of a stretch that stopped early it is not known how many items it came to.
         if lead.timed() > 0 {
-            let mut learned = known;
+            let mut learned = calmed(known);
             learned.learn(
                 lead.spent() / (lead.timed() as f64 * per_unit),
                 !stopped && lead.spent() <= 2.0 * tick.negligible(),
@@ -329,28 +342,42 @@ fn drive_job(
 
     let first_help = run.first_help.into_inner();
     let arrival = first_help.min(ended).saturating_sub(seen.called_at) as f64;
-    pool.wakes.learn(
-        idle,
-        Wake {
-            cost: seen.wake_cost,
-            arrival,
-        },
-    );
-    if first_help != Nanos::MAX {
-        pool.note_help(ended);
-    }
+    let seen = Wake {
+        cost: seen.wake_cost,
+        arrival,
+    };
+    let came = first_help != Nanos::MAX;
     // Time and units of chunks that ran to their ends: those of a run that stops early are not all.
     let work = lead.spent() + run.busy.into_inner() as f64;
     let timed = lead.timed() + run.timed.into_inner();
+    let paid = (ended - began) as f64 <= work;
+    let trial = lead.verdict() == Verdict::Trial;
+    if trial {
+        pool.wakes.learn_from_trial(idle, seen, came, paid);
+    } else {
+        pool.wakes.learn(idle, seen);
+    }
+    if came {
+        pool.note_help(ended);
+    }
     if timed > 0 {
-        let mut learned = known;
+        let mut learned = calmed(known);
         learned.learn(work / (timed as f64 * per_unit), false);
-        if run.failed.into_inner() == NONE_FAILED {
-            learned.judge((ended - began) as f64 <= work);
+        // Nobody expected a trial to pay.
+        if run.failed.into_inner() == NONE_FAILED && (paid || !trial) {
+            learned.judge(paid);
         }
         pool.sites.note(key, learned);
     }
     Ok(())
+}
+
+/// What is known of a site after one more call.
+fn calmed(mut known: Experience) -> Experience {
+    if known.is_erratic() && is_sample() {
+        known.calm();
+    }
+    known
 }
 
 /// A job that is being shared.

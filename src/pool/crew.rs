@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::gate::Gate;
+use super::steal::Steal;
 
 /// What helpers do: called once by each of them, with its number, from 1, and the means to call more.
 pub(crate) type Work<'a> = dyn Fn(usize, &Call) + Sync + 'a;
@@ -62,7 +63,8 @@ struct Closing<'a>(&'a Gate, u32);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.close_and_wait(self.1);
+        let mut steal = Steal::new();
+        self.0.close_and_wait(self.1, || steal.or_park());
     }
 }
 

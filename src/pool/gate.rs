@@ -1,7 +1,7 @@
 //! The gate between a caller's stack and its helpers: who is inside may use what the caller
 //! borrowed, and the caller does not leave before everybody is out.
 
-use crate::sync::{AtomicUsize, Ordering, Thread, current, park, spin_loop};
+use crate::sync::{AtomicUsize, Ordering, Thread, current, spin_loop};
 
 /// Set once the gate is closed for good; the other bits count who is inside.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -64,8 +64,9 @@ impl Gate {
 
     /// Closes the gate and waits until nobody is inside. Called by the owner, once.
     ///
-    /// Spins for `spins` rounds before it sleeps: helpers are in the middle of a chunk of some microseconds.
-    pub(crate) fn close_and_wait(&self, spins: u32) {
+    /// Spins for `spins` rounds before it rests: helpers are in the middle of a chunk of some microseconds.
+    /// `rest` parks the thread, for as long as it likes, or does something useful.
+    pub(crate) fn close_and_wait(&self, spins: u32, mut rest: impl FnMut()) {
         let mut inside = self.state.fetch_or(CLOSED, Ordering::Acquire);
         for _ in 0..spins {
             if inside & !CLOSED == 0 {
@@ -75,7 +76,7 @@ impl Gate {
             inside = self.state.load(Ordering::Acquire);
         }
         while self.state.load(Ordering::Acquire) != CLOSED {
-            park(); // `leave` unparks after its write, and a token that is left over costs one round
+            rest(); // `leave` unparks after its write, and a token that is left over costs one round
         }
     }
 }
@@ -87,6 +88,7 @@ impl Gate {
 )]
 mod tests {
     use super::*;
+    use crate::sync::park;
     use loom::sync::Arc;
     use loom::sync::atomic::AtomicBool;
 
@@ -116,7 +118,7 @@ mod tests {
                     })
                 })
                 .collect();
-            gate.close_and_wait(0);
+            gate.close_and_wait(0, park);
             alive.store(false, Ordering::Relaxed);
             // SAFETY: nobody is inside any more: this is what the model checks.
             cell.with(|p| unsafe { assert!(*p <= 1) });

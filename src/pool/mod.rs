@@ -17,6 +17,7 @@ mod handle;
 mod home;
 mod placement;
 mod scope;
+mod steal;
 mod stream;
 mod task;
 
@@ -384,6 +385,12 @@ impl Pool {
             placement.enter();
         }
         Placed(placement)
+    }
+
+    /// Whether threads have been started, and are there.
+    #[inline]
+    pub(crate) fn has_threads(&self) -> bool {
+        self.threads.get().is_some_and(Result::is_ok)
     }
 
     /// Whether helpers are to be had: threads are there, or callers that wanted some have worked alone for long enough

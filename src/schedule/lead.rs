@@ -43,8 +43,23 @@ pub(crate) struct Lead {
     last: Nanos,
     /// Units of the stretches that have ended.
     timed: usize,
-    /// A refusal that was close: the wake-up was too dear by less than a factor of 8.
-    close_call: bool,
+    /// Whether a helper may be woken for the sake of knowing.
+    can_try: bool,
+    /// How the last decision about helpers went.
+    verdict: Verdict,
+}
+
+/// How a decision about helpers went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// None was made: it is not known what the units cost, or there are no helpers.
+    Open,
+    /// They would not pay.
+    Refused,
+    /// They would not pay by what is known, which is put to the test.
+    Trial,
+    /// They will pay.
+    Wanted,
 }
 
 impl Lead {
@@ -54,6 +69,7 @@ impl Lead {
         wake: Wake,
         tick: Tick,
         known: Experience,
+        can_try: bool,
         now: Nanos,
     ) -> Self {
         Self {
@@ -69,7 +85,8 @@ impl Lead {
             began: now,
             last: now,
             timed: 0,
-            close_call: false,
+            can_try,
+            verdict: Verdict::Open,
         }
     }
 
@@ -115,9 +132,9 @@ impl Lead {
         range
     }
 
-    /// Whether waking was refused although the rest was not small against its price.
-    pub(crate) fn close_call(&self) -> bool {
-        self.close_call
+    /// How the last decision about helpers went.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.verdict
     }
 
     /// Decides, at time `now`, after the step before has been carried out.
@@ -136,10 +153,18 @@ impl Lead {
                     .wake
                     .helpers_for(rest, left, self.max_helpers, self.care);
                 if helpers > 0 {
+                    self.verdict = Verdict::Wanted;
                     return Step::Together { helpers };
                 }
+                if self.max_helpers > 0 && left > 1 {
+                    // A rest that is over before the fastest helper could come would show nothing.
+                    if self.can_try && rest > 2.0 * self.wake.cost {
+                        self.verdict = Verdict::Trial;
+                        return Step::Together { helpers: 1 };
+                    }
+                    self.verdict = Verdict::Refused;
+                }
                 let price = self.wake.arrival + self.wake.cost;
-                self.close_call |= 8.0 * rest > price;
                 // Look again before a quarter of what a wake-up is worth has passed, for the case
                 // that the items to come are dearer, and not before a look is a small part of the stretch.
                 let pause = (0.25 * price).max(2.0 * self.tick.telling());

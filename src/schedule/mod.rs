@@ -9,7 +9,7 @@ mod site;
 mod wake;
 
 pub(crate) use hand::{Dispenser, Hand};
-pub(crate) use lead::{Lead, Step};
+pub(crate) use lead::{Lead, Step, Verdict};
 pub(crate) use site::{Experience, Key, Sites};
 pub(crate) use wake::{Wake, WakeLog};
 

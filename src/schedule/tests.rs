@@ -136,7 +136,15 @@ fn simulate(costs: &Costs, workers: usize, delay: f64, known: Experience) -> Out
         arrival: delay,
     };
     let units = costs.units();
-    let mut lead = Lead::new(units, (workers - 1).min(units - 1), wake, TICK, known, 0);
+    let mut lead = Lead::new(
+        units,
+        (workers - 1).min(units - 1),
+        wake,
+        TICK,
+        known,
+        false,
+        0,
+    );
     let mut now = 0.0;
     let helpers = loop {
         match lead.next(now as Nanos) {
@@ -352,4 +360,132 @@ fn a_first_call_pays_for_learning_but_not_much() {
     let all = study(30, &[5.0, 200.0, 5_000.0, 200_000.0])
         .ratios(|costs, _, delay| costs.total() + 200.0 + 2.0 * wake_cost(delay));
     assert!(all[0].0 <= 1.1, "{:?}", all[0]);
+}
+
+/// A pool of two workers and one call site, over many calls.
+struct Program {
+    log: WakeLog,
+    site: Experience,
+    /// Since the helper last worked.
+    idle: f64,
+}
+
+impl Program {
+    fn new() -> Self {
+        Self {
+            log: WakeLog::default(),
+            site: Experience::NONE,
+            idle: 1e9,
+        }
+    }
+
+    /// One call of `units` flat items of `mean` nanoseconds, after a pause. A helper that is called comes
+    /// after `arrival(idle)` and costs the caller `cost`. Says how long the call took over serial.
+    fn call(
+        &mut self,
+        units: usize,
+        mean: f64,
+        pause: f64,
+        cost: f64,
+        arrival: impl Fn(f64) -> f64,
+    ) -> f64 {
+        self.idle += pause;
+        let idle = self.idle as Nanos;
+        let wake = self.log.expect(idle);
+        let can_try = self.log.can_try(wake);
+        let mut lead = Lead::new(units, 1, wake, TICK, self.site, can_try, 0);
+        let total = units as f64 * mean;
+        let mut now = 0.0;
+        loop {
+            match lead.next(now as Nanos) {
+                Step::Alone(range) => now += range.len() as f64 * mean + TICK.0,
+                Step::Finished => {
+                    if lead.verdict() == Verdict::Refused {
+                        self.log.earn(wake, lead.spent());
+                    }
+                    self.idle += now;
+                    break;
+                }
+                Step::Together { .. } => {
+                    let rest = (units - lead.done()) as f64 * mean;
+                    let delay = arrival(self.idle + now);
+                    let came = delay < rest;
+                    let alone = if came { delay } else { rest };
+                    let seen = Wake {
+                        cost,
+                        arrival: alone,
+                    };
+                    let trial = lead.verdict() == Verdict::Trial;
+                    let paid = came && (rest - alone) / 2.0 > cost;
+                    if trial {
+                        self.log.learn_from_trial(idle, seen, came, paid);
+                    } else {
+                        self.log.learn(idle, seen);
+                    }
+                    now += cost + alone + (rest - alone) / 2.0;
+                    self.idle = if came { 0.0 } else { self.idle + now };
+                    if paid || !trial {
+                        self.site.judge(paid);
+                    }
+                    break;
+                }
+            }
+        }
+        self.site.learn(mean, false);
+        now / total
+    }
+}
+
+/// A sleeping helper comes after 60 microseconds, one that has just worked after 3.
+fn usual(idle: f64) -> f64 {
+    if idle < 8_000.0 { 3_000.0 } else { 60_000.0 }
+}
+
+#[test]
+fn one_bad_day_is_over_when_it_is() {
+    for mean in [2_000.0, 10_000.0, 50_000.0, 1_000_000.0] {
+        for pause in [0.0, 300_000.0, 2_000_000.0, 10_000_000.0] {
+            let mut program = Program::new();
+            for _ in 0..20 {
+                program.call(100, mean, pause, 5_000.0, usual);
+            }
+            // No helper ever comes: other programs, or tasks, have the threads.
+            for _ in 0..60 {
+                let slow = program.call(100, 1_000_000.0, pause, 5_000.0, |_| f64::INFINITY);
+                assert!(slow < 1.01, "{slow}");
+            }
+            program.site.cost = mean as f32;
+            let calls = (0..).find(|_| program.call(100, mean, pause, 5_000.0, usual) < 0.75);
+            assert!(calls <= Some(20), "{mean} {pause}: {calls:?} calls");
+        }
+    }
+}
+
+#[test]
+fn trials_that_never_pay_cost_no_more_than_their_share() {
+    for mean in [300.0, 1_000.0, 10_000.0, 100_000.0] {
+        for cost in [1_000.0, 5_000.0, 40_000.0] {
+            let mut program = Program::new();
+            let calls = 3_000;
+            let ratios = (0..calls).map(|_| program.call(100, mean, 0.0, cost, |_| f64::INFINITY));
+            let ratio = ratios.sum::<f64>() / f64::from(calls);
+            assert!(ratio < 1.0 + 1.3 * 0.025 + 0.01, "{mean} {cost}: {ratio}");
+        }
+    }
+}
+
+#[test]
+fn calls_in_a_burst_find_out_that_their_helper_is_awake() {
+    // Eighty microseconds, too short for a sleeping helper: the first call of a burst wakes it.
+    let mut program = Program::new();
+    let mut ratios = Vec::new();
+    for _ in 0..200 {
+        for place in 0..8 {
+            let pause = if place == 0 { 2_000_000.0 } else { 500.0 };
+            ratios.push(program.call(100, 800.0, pause, 5_000.0, usual));
+        }
+    }
+    let late = &ratios[800..];
+    let mean = late.iter().sum::<f64>() / late.len() as f64;
+    assert!(mean < 0.97, "{mean}");
 }

@@ -78,19 +78,34 @@ pub(crate) struct WakeLog {
     /// Per class of idle time the estimates as bits of an `f32`; 0 is "never measured".
     cost: [AtomicU32; CLASSES],
     arrival: [AtomicU32; CLASSES],
+    /// What calls that went on alone have earned for trials, in nanoseconds, as bits of an `f32`.
+    earned: AtomicU32,
 }
+
+/// The share of its time that a call which was refused helpers earns, to be spent on waking one for the
+/// sake of knowing. So no estimate, however wrong a bad day has made it, is believed for long, and
+/// what the trials cost never is more than this.
+const SHARE: f64 = 0.025;
+
+/// Earnings that are kept, in prices of a trial: a long call does not pay for a hundred short ones.
+const PURSE: f64 = 4.0;
 
 impl WakeLog {
     /// What to expect after `idle` nanoseconds without work. A class without a sample of its own
-    /// borrows from the nearest longer idle time, then from the nearest shorter one.
+    /// hopes, or borrows from the nearest longer idle time, then from the nearest shorter one, where that is
+    /// better than hope.
     pub(crate) fn expect(&self, idle: Nanos) -> Wake {
         let class = class(idle);
         let known = |cells: &[AtomicU32; CLASSES], hope: f64| {
-            (class..CLASSES)
+            let own = read(&cells[class]);
+            if own > 0.0 {
+                return own;
+            }
+            (class + 1..CLASSES)
                 .chain((0..class).rev())
                 .map(|c| read(&cells[c]))
                 .find(|&v| v > 0.0)
-                .unwrap_or(hope)
+                .map_or(hope, |borrowed| borrowed.min(hope))
         };
         Wake {
             cost: known(&self.cost, Wake::HOPE.cost),
@@ -98,20 +113,36 @@ impl WakeLog {
         }
     }
 
-    /// Learns from a wake-up after `idle` nanoseconds.
+    /// Learns from a wake-up after `idle` nanoseconds that was expected to pay.
     pub(crate) fn learn(&self, idle: Nanos, seen: Wake) {
         let class = class(idle);
         update(&self.cost[class], seen.cost);
         update(&self.arrival[class], seen.arrival);
     }
 
-    /// Forgets a little of a cost that kept a caller from waking helpers, so that one bad day is
-    /// not for ever: after some dozens of refusals the wake-up is tried, and measured, again.
-    pub(crate) fn doubt(&self, idle: Nanos) {
+    /// Notes that a call of `took` nanoseconds was refused helpers.
+    pub(crate) fn earn(&self, wake: Wake, took: f64) {
+        let earned = read(&self.earned) + SHARE * took;
+        write(&self.earned, earned.min(PURSE * wake.cost));
+    }
+
+    /// Whether what was earned pays for a wake-up for the sake of knowing.
+    pub(crate) fn can_try(&self, wake: Wake) -> bool {
+        read(&self.earned) >= wake.cost
+    }
+
+    /// Learns from a wake-up for the sake of knowing: believes what it has seen, as what was believed
+    /// before kept callers from waking helpers. `came`: whether the helper came before the call ended, else
+    /// its way is only known to be longer than that. A trial that `paid` has cost nothing.
+    pub(crate) fn learn_from_trial(&self, idle: Nanos, seen: Wake, came: bool, paid: bool) {
+        if !paid {
+            write(&self.earned, read(&self.earned) - seen.cost);
+        }
         let class = class(idle);
-        let old = read(&self.arrival[class]);
-        if old > 0.0 {
-            write(&self.arrival[class], old * 0.99);
+        update(&self.cost[class], seen.cost);
+        let arrival = &self.arrival[class];
+        if came || seen.arrival > read(arrival) {
+            write(arrival, seen.arrival);
         }
     }
 }
