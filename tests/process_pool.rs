@@ -224,3 +224,18 @@ fn a_context_goes_with_several_arguments_and_not_after_its_run() {
         assert_eq!(sums.unwrap(), [13, 17]);
     });
 }
+
+#[test]
+fn more_workers_than_can_be_are_an_error() {
+    watched("too many", || {
+        for workers in [usize::MAX, usize::MAX >> 24, 1 << 17] {
+            let new = ProcessPool::new(workers).unwrap_err();
+            let built = ProcessPool::builder().workers(workers).build().unwrap_err();
+            for error in [new, built] {
+                assert_eq!(error.kind(), ProcessErrorKind::Start, "{error}");
+                let text = format!("{workers} workers are more than the ");
+                assert!(error.to_string().contains(&text), "{error}");
+            }
+        }
+    });
+}

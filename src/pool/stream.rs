@@ -209,7 +209,7 @@ impl<'a, R> Stream<'a, R> {
             machine,
             launch,
             workers,
-            window: WINDOW_PER_WORKER * workers,
+            window: WINDOW_PER_WORKER.saturating_mul(workers),
             near: VecDeque::new(),
             handed_out: 0,
             alone: false,
