@@ -128,7 +128,7 @@ impl Child {
 
     /// Opens the descriptor that names it, if the system has such things.
     fn name(&mut self) {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         match rustix::process::pidfd_open(self.pid, rustix::process::PidfdFlags::empty()) {
             Ok(end) => {
                 self.end = Some(Arc::new(end));
