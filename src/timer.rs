@@ -8,6 +8,8 @@ use cpu_time::{ProcessTime, ThreadTime};
 pub(crate) mod children;
 
 /// Which CPU time a [`Timer`] reads beside the wall clock.
+///
+/// Where the system refuses to read a clock of CPU time, as a sandbox may, it stands at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Clock {
@@ -30,9 +32,9 @@ pub enum Clock {
 impl Clock {
     fn now(self) -> Duration {
         match self {
-            Clock::Process => ProcessTime::now().as_duration(),
+            Clock::Process => process_time(),
             Clock::Thread => thread_time(),
-            Clock::WithChildren => ProcessTime::now().as_duration() + children::cpu_time(),
+            Clock::WithChildren => process_time() + children::cpu_time(),
         }
     }
 
@@ -44,9 +46,23 @@ impl Clock {
     }
 }
 
-/// The CPU time of the calling thread since it began.
+// Not `now`, which panics where the system refuses: helpers read these clocks, and a panic there
+// ends the program.
+
+/// The CPU time of the calling thread since it began; zero where the system does not say.
 pub(crate) fn thread_time() -> Duration {
-    ThreadTime::now().as_duration()
+    try_thread_time().unwrap_or_default()
+}
+
+/// As [`thread_time`]; `None` where the system does not say.
+pub(crate) fn try_thread_time() -> Option<Duration> {
+    let time = ThreadTime::try_now().ok()?;
+    Some(time.as_duration())
+}
+
+/// The CPU time of this process since it began; zero where the system does not say.
+pub(crate) fn process_time() -> Duration {
+    ProcessTime::try_now().map_or(Duration::ZERO, |time| time.as_duration())
 }
 
 /// Resolution of a thread's own clock: it counts nanoseconds, a reading costs a fraction of this.

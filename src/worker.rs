@@ -13,7 +13,7 @@ use crate::channel::{Receives, Register};
 use crate::error::JoinError;
 use crate::fork;
 use crate::panic::{caught, discard};
-use crate::timer::thread_time;
+use crate::timer::try_thread_time;
 
 /// A thread of its own for work that goes on for long: a server of requests, a reader, a simulation. It has a name, can be
 /// asked to stop, waited for, and watched; dropping it stops it and waits for its end.
@@ -54,7 +54,7 @@ struct Shared {
     #[cfg(target_os = "linux")]
     id: OnceLock<i32>,
     /// CPU time, when it is over.
-    spent: OnceLock<Duration>,
+    spent: OnceLock<Option<Duration>>,
 }
 
 /// Options for a new [`Worker`].
@@ -116,7 +116,8 @@ impl WorkerBuilder {
             let stop = Stop(stopped);
             let result = caught(|| f(&stop)).map_err(JoinError::Panicked);
             discard(send.send(result)); // it comes back where the worker was let go
-            let _ = inside.spent.set(thread_time()); // from now on it is not alive: its result is there
+            // From now on it is not alive: its result is there.
+            let _ = inside.spent.set(try_thread_time());
         })?;
         Ok(Worker {
             name,
@@ -183,11 +184,11 @@ impl<R> Worker<R> {
     #[must_use]
     pub fn cpu_time(&self) -> Option<Duration> {
         if let Some(spent) = self.shared.spent.get() {
-            return Some(*spent);
+            return *spent;
         }
         let so_far = self.time_so_far();
         // The thread may have ended between the two looks.
-        self.shared.spent.get().copied().or(so_far)
+        self.shared.spent.get().copied().unwrap_or(so_far)
     }
 
     #[cfg(target_os = "linux")]

@@ -321,3 +321,17 @@ fn a_panic_of_a_listener_goes_on() {
         assert_eq!(pool.call(square, &3.0).unwrap(), 9.0);
     });
 }
+#[test]
+fn more_workers_than_can_be_are_an_error() {
+    watched("too many", || {
+        for workers in [usize::MAX, usize::MAX >> 24, 1 << 17] {
+            let new = ProcessPool::new(workers).unwrap_err();
+            let built = ProcessPool::builder().workers(workers).build().unwrap_err();
+            for error in [new, built] {
+                assert_eq!(error.kind(), ProcessErrorKind::Start, "{error}");
+                let text = format!("{workers} workers are more than the ");
+                assert!(error.to_string().contains(&text), "{error}");
+            }
+        }
+    });
+}

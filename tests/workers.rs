@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scipar::{Pool, Workers};
+use scipar::{Chunking, Pool, Workers};
 
 /// Tells the child which cgroup to go into first.
 const CGROUP: &str = "SCIPAR_TEST_CGROUP";
@@ -54,6 +54,33 @@ fn count_in_child(wrap: &[&str], prepare: impl FnOnce(&mut Command)) -> Result<u
     match answer {
         Some(count) => Ok(count.parse().unwrap()),
         None => Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// A pool starts no thread before it has to, so that any number can be asked for; one that is to
+/// start them says how many it can.
+#[test]
+fn more_workers_than_can_be() {
+    let most = usize::MAX;
+    assert_eq!(Workers::exactly(most).count(), most);
+    for workers in [most, most >> 24, 1 << 17] {
+        let error = Pool::builder().workers(workers).build().unwrap_err();
+        let text = format!("{workers} workers are more than the ");
+        assert!(error.to_string().contains(&text), "{error}");
+        let pool = Pool::new(workers);
+        for chunking in [Chunking::auto(), Chunking::size(3), Chunking::count(7)] {
+            let squares = pool.par_map_chunked(0..1_000_u64, chunking, |x| {
+                std::hint::black_box((0..x).sum::<u64>())
+            });
+            assert!(
+                squares
+                    .into_iter()
+                    .eq((0..1_000).map(|x| (0..x).sum::<u64>()))
+            );
+        }
+        assert_eq!(pool.spawn(|| 7).join().unwrap(), 7);
+        assert!(pool.stream(0..100_u64, |x| x + 1).eq(1..=100));
+        assert!(pool.install(|| ()).is_err());
     }
 }
 

@@ -213,7 +213,7 @@ impl<'a, R> Stream<'a, R> {
         Self {
             source: Some(Pumped { machine, launch }),
             workers,
-            window: WINDOW_PER_WORKER * workers,
+            window: WINDOW_PER_WORKER.saturating_mul(workers),
             near: VecDeque::new(),
             handed_out: 0,
             alone: false,

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use cpu_time::ProcessTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +15,7 @@ use super::shared::{Part, Pod};
 use super::task::{self, Task};
 use super::wire::{Forever, Input, LinkError, ValueError};
 use crate::error::Panic;
+use crate::timer::process_time;
 
 /// Why a worker does not go on with a message.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) struct Call<'a> {
     pub(super) order: &'a Order,
     pub(super) timed: bool,
     /// CPU time when the last answer ended, if that was looked at: this call begins with its message.
-    pub(super) cpu: &'a mut Option<ProcessTime>,
+    pub(super) cpu: &'a mut Option<Duration>,
     /// When results were sent last.
     pub(super) sent: Instant,
 }
@@ -165,14 +165,14 @@ impl Call<'_> {
         };
         let began = Instant::now();
         let before = self.cpu.take();
-        let before = wanted.then(|| before.unwrap_or_else(ProcessTime::now));
+        let before = wanted.then(|| before.unwrap_or_else(process_time));
         self.sent = began;
         self.put(&Answer { id: *id })?;
         write(self)?;
         let cpu = before.map_or(Duration::ZERO, |before| {
-            let now = ProcessTime::now();
+            let now = process_time();
             *self.cpu = Some(now);
-            now.duration_since(before)
+            now.saturating_sub(before)
         });
         let wall = began.elapsed();
         self.put(&Entry::<()>::End { wall, cpu })?;

@@ -35,10 +35,18 @@ pub(super) fn cpu_time() -> Duration {
     ended() + working
 }
 
-/// CPU time of a process so far, its threads together; `None` where the system does not say.
+/// CPU time of a child process so far, its threads together; `None` where the system does not say,
+/// or the number is no child's any more.
 pub(crate) fn of_process(process: u32) -> Option<Duration> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
+        let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name, in brackets, may hold anything. The number of the parent is the second word
+        // after it, user and system time are the 12th and 13th.
+        let words: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
+        if words.get(1)?.parse() != Ok(std::process::id()) {
+            return None;
+        }
         // Threads that live, to the nanosecond; all of them, those that have ended too, to the tick.
         let mut threads = Duration::ZERO;
         for entry in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
@@ -47,9 +55,6 @@ pub(crate) fn of_process(process: u32) -> Option<Duration> {
             let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
             threads += Duration::from_nanos(nanos.unwrap_or(0));
         }
-        let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // The name, in brackets, may hold anything; user and system time are the 12th and 13th words after it.
-        let words: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
         let ticks: u64 =
             words.get(11)?.parse::<u64>().ok()? + words.get(12)?.parse::<u64>().ok()?;
         // The unit that Linux shows to programs, whatever its own is.

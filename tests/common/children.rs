@@ -44,6 +44,13 @@ pub(crate) fn num_descriptors() -> usize {
         .count()
 }
 
+/// What the open descriptors are of.
+fn descriptor_names() -> Vec<std::path::PathBuf> {
+    let all = std::fs::read_dir("/proc/self/fd").expect("Linux has /proc");
+    all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .collect()
+}
+
 pub(crate) fn kill(pid: u32, signal: i32) {
     // SAFETY: no conditions; the process is a child of this one, or this one.
     unsafe { libc::kill(pid as i32, signal) };
@@ -65,8 +72,9 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
             );
             assert!(
                 eventually(|| num_descriptors() <= descriptors),
-                "{name}: {} descriptors, {descriptors} before",
-                num_descriptors()
+                "{name}: {} descriptors, {descriptors} before: {:?}",
+                num_descriptors(),
+                descriptor_names()
             );
             // The harness starts a thread for each test that waits for this one: only many more are a leak.
             assert!(

@@ -554,6 +554,14 @@ fn few_files() {
         pools.truncate(pools.len() / 2);
         assert!(works(&builder(2).build().unwrap()));
     }
+    // As many as a pool can have, and more than the system allows: the first that it refuses is the
+    // last that is tried.
+    let (began, children_before, descriptors) = (Instant::now(), children(), num_descriptors());
+    let error = builder(65_000).build().unwrap_err();
+    assert_eq!(error.kind(), ProcessErrorKind::TooManyFiles, "{error}");
+    println!("  65,000 workers refused after {:?}", began.elapsed());
+    assert_eq!(children(), children_before);
+    assert!(eventually(|| num_descriptors() <= descriptors));
     // Workers that have to be replaced when there is not one descriptor left.
     for pid in pool.idle_pids() {
         kill(pid, libc::SIGKILL);

@@ -102,7 +102,7 @@ impl<R> Out<R> {
 
     /// How many items somebody should take at once, by their cost.
     pub(super) fn share(&self, cost: u64) -> usize {
-        let share = self.window / (2 * self.max_pumps.max(1));
+        let share = self.window / self.max_pumps.max(1).saturating_mul(2);
         let by_time = BATCH.checked_div(cost).unwrap_or(1) as usize;
         by_time.min(share).max(1)
     }

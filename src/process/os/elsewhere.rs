@@ -225,7 +225,15 @@ pub(in crate::process) fn read_only_again(file: &Descriptor) -> io::Result<Descr
     match file.0 {}
 }
 
-pub(in crate::process) fn is_nameless_and_read_only(file: &Descriptor) -> io::Result<bool> {
+pub(in crate::process) fn makes_sealed_memory() -> io::Result<bool> {
+    Ok(false)
+}
+
+pub(in crate::process) fn is_nameless(file: &Descriptor) -> bool {
+    match file.0 {}
+}
+
+pub(in crate::process) fn is_read_only(file: &Descriptor) -> bool {
     match file.0 {}
 }
 
@@ -253,11 +261,11 @@ pub(in crate::process) fn seal_len(file: &Descriptor) -> io::Result<()> {
     match file.0 {}
 }
 
-pub(in crate::process) fn is_sealed(file: &Descriptor) -> io::Result<bool> {
+pub(in crate::process) fn is_sealed(file: &Descriptor) -> bool {
     match file.0 {}
 }
 
-pub(in crate::process) fn has_sealed_len(file: &Descriptor) -> io::Result<bool> {
+pub(in crate::process) fn has_sealed_len(file: &Descriptor) -> bool {
     match file.0 {}
 }
 

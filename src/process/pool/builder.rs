@@ -11,7 +11,7 @@ use super::ProcessPool;
 use super::fleet::{Fleet, Initializer};
 use crate::process::Stderr;
 use crate::process::ask::ask;
-use crate::process::error::ProcessError;
+use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::station::Starter;
 use crate::process::task::Task;
 use crate::workers::Workers;
@@ -42,8 +42,13 @@ impl Default for ProcessPoolBuilder {
 
 impl ProcessPoolBuilder {
     /// How many worker processes; as many as there are processors by default.
+    ///
+    /// # Panics
+    ///
+    /// Where the number is zero.
     #[doc(alias = "processes")]
     #[doc(alias = "max_workers")]
+    #[track_caller]
     pub fn workers(mut self, workers: impl Into<Workers>) -> Self {
         self.workers = workers.into();
         self
@@ -143,13 +148,19 @@ impl ProcessPoolBuilder {
     ///
     /// # Errors
     ///
-    /// Where [`init`](crate::process::init) has not been called, a worker cannot be started or does not say in time that it is one, or the
-    /// initializer fails.
+    /// Where [`init`](crate::process::init) has not been called, a worker cannot be started or does
+    /// not say in time that it is one, or the initializer fails. What had been started by then is
+    /// ended. More workers than a pool of threads can have are refused before the first is started.
     pub fn build(self) -> Result<ProcessPool, ProcessError> {
+        let (workers, most) = (self.workers.count(), rayon::max_num_threads());
+        if workers > most {
+            let why = format!("{workers} workers are more than the {most} that a pool can have");
+            return Err(ProcessError::saying(ProcessErrorKind::Start, why));
+        }
         let fleet = Fleet::start(
             self.starter,
             self.initializer,
-            self.workers.count(),
+            workers,
             self.max_tasks,
             self.retries,
             self.kill_on_drop,

@@ -77,12 +77,14 @@ impl Fleet {
             starts: AtomicUsize::new(0),
             generation: fork::generation(),
         };
-        let mut stations = Vec::with_capacity(workers);
+        // It grows as workers are started: so many as were asked for may be far more than the
+        // system allows.
+        let mut stations = Vec::new();
         for _ in 0..workers {
             stations.push(fleet.starter.start()?);
         }
         // All are at it before the first is waited for.
-        let mut asked = Vec::with_capacity(workers);
+        let mut asked = Vec::with_capacity(stations.len());
         for station in &mut stations {
             asked.push(fleet.greet(station)?);
         }

@@ -94,7 +94,13 @@ impl ProcessPool {
     ///
     /// # Errors
     ///
-    /// Where [`init`](super::init) has not been called, or the system refuses.
+    /// Where [`init`](super::init) has not been called, the system refuses, or there are to be more
+    /// workers than a pool can have.
+    ///
+    /// # Panics
+    ///
+    /// Where the number is zero.
+    #[track_caller]
     pub fn new(workers: impl Into<Workers>) -> Result<Self, ProcessError> {
         Self::builder().workers(workers).build()
     }
@@ -306,15 +312,22 @@ impl ProcessPool {
         self.fleet.kill();
     }
 
-    /// Threads that drive a worker each for tasks that nobody waits for here.
+    /// Threads that drive a worker each for tasks that are not waited for here. Where the system
+    /// refuses some, fewer workers are driven at once; where it refuses all, tasks run before their
+    /// handle is given back.
     fn threads(&self) -> &Pool {
         self.threads.get_or_init(|| {
-            let builder = Pool::builder()
-                .workers(self.fleet.workers)
-                .thread_name(|index| format!("scipar-process-{index}"));
-            builder
-                .build()
-                .expect("a pool of threads as large as that of processes")
+            let mut workers = self.fleet.workers;
+            loop {
+                let builder = Pool::builder()
+                    .workers(workers)
+                    .thread_name(|index| format!("scipar-process-{index}"));
+                match builder.build() {
+                    Ok(threads) => return threads,
+                    Err(_) if workers > 1 => workers /= 2,
+                    Err(_) => return Pool::new(1),
+                }
+            }
         })
     }
 }

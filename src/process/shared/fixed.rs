@@ -1,4 +1,4 @@
-//! `Shared`: an array that no process can change.
+//! `Shared`: an array that is not changed any more.
 
 use std::fmt;
 use std::io;
@@ -18,8 +18,21 @@ use crate::process::wire::passing;
 
 /// An array in memory that processes share: sending it to another one hands over a descriptor and copies nothing, whatever its size.
 ///
-/// It cannot be changed, by anybody: on Linux the kernel has sealed it. It derefs to a slice, has
-/// [ndarray views](Self::view), and is sent inside of arguments, results and messages, also nested in other types. A clone is the same memory.
+/// It derefs to a slice, has [ndarray views](Self::view), and is sent inside of arguments, results
+/// and messages, also nested in other types. A clone is the same memory.
+///
+/// # Who can change it
+///
+/// No process, on Linux: the kernel has sealed its contents and its length, and each process that
+/// is sent an array asks the kernel before it looks at it, so that it need not believe the sender.
+/// Memory that is not sealed is refused, with an error of kind
+/// [`Decode`](crate::process::ProcessErrorKind::Decode).
+///
+/// Where a process cannot make such memory, because the system has none (macOS) or a sandbox
+/// forbids `memfd_create`, the array is a temporary file without a name, handed on to be read only.
+/// That no process can write it then rests on the sender's being of this crate. Such arrays are
+/// taken by processes that cannot make sealed memory either, and refused by those that can: let the
+/// program and its workers have the same sandbox.
 ///
 /// # Examples
 ///

@@ -82,11 +82,14 @@ impl<T: Pod> SharedMut<T> {
         Ok(array)
     }
 
-    /// Gives up writing: from now on nobody can change it, and it can be sent.
+    /// Gives up writing: from now on no process can change it (see [`Shared`]), and it can be sent.
     ///
     /// # Errors
     ///
-    /// Where the system refuses.
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) where a worker still has a part that it was
+    /// lent, and could write it; [`PermissionDenied`](io::ErrorKind::PermissionDenied) where a
+    /// worker has seen to it that the array can no longer be sealed. Neither is done by workers of
+    /// this crate. Also where the system refuses.
     pub fn freeze(self) -> io::Result<Shared<T>> {
         let backing = self.memory.map(|(backing, map)| {
             drop(map); // the kernel seals nothing that can still be written

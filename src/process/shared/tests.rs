@@ -1,4 +1,5 @@
-//! Shared arrays in one process: what is refused, what is sealed, both kinds of memory. Between processes: `tests/process_shared.rs`.
+//! Shared arrays in one process: what is refused, what is sealed, both kinds of memory. Between
+//! processes: `tests/process_shared.rs`.
 
 use std::fs::File;
 use std::io;
@@ -7,11 +8,13 @@ use std::sync::Arc;
 use super::backing::Backing;
 use super::lent::Lent;
 use super::{Part, Shared, SharedMut};
-use crate::process::os::{self, Descriptor};
+use crate::process::os::{self, Descriptor, WithoutSealedMemory};
 use crate::process::wire::{alone, passing};
 
 /// Through a message and back.
-fn sent<T: serde::Serialize, U: serde::de::DeserializeOwned>(value: &T) -> Result<U, String> {
+pub(super) fn sent<T: serde::Serialize, U: serde::de::DeserializeOwned>(
+    value: &T,
+) -> Result<U, String> {
     let (bytes, descriptors) = alone::encode(value, Vec::new())?;
     let copies = descriptors
         .iter()
@@ -20,7 +23,7 @@ fn sent<T: serde::Serialize, U: serde::de::DeserializeOwned>(value: &T) -> Resul
 }
 
 /// A message of anybody's making.
-struct Forged<V>(V, Option<Arc<Descriptor>>);
+pub(super) struct Forged<V>(pub(super) V, pub(super) Option<Arc<Descriptor>>);
 
 impl<V: serde::Serialize> serde::Serialize for Forged<V> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -31,7 +34,7 @@ impl<V: serde::Serialize> serde::Serialize for Forged<V> {
     }
 }
 
-fn on_disk(items: &[u64]) -> Shared<u64> {
+pub(super) fn on_disk(items: &[u64]) -> Shared<u64> {
     let backing = Backing::on_disk().expect("a temporary file");
     backing
         .write(bytemuck::cast_slice(items))
@@ -39,7 +42,7 @@ fn on_disk(items: &[u64]) -> Shared<u64> {
     Shared::of_sealed(Some(backing), items.len()).expect("it can be read")
 }
 
-fn refused<T: super::Pod>(forged: &impl serde::Serialize, why: &str) {
+pub(super) fn refused<T: super::Pod>(forged: &impl serde::Serialize, why: &str) {
     match sent::<_, Shared<T>>(forged) {
         Err(text) => assert!(text.contains(why), "{text} instead of {why}"),
         Ok(array) => panic!("{array:?} instead of {why}"),
@@ -49,10 +52,21 @@ fn refused<T: super::Pod>(forged: &impl serde::Serialize, why: &str) {
 #[test]
 fn both_kinds_of_memory_come_as_they_went() {
     let items: Vec<u64> = (0..5000).collect();
+    for without in [false, true] {
+        let _without = without.then(WithoutSealedMemory::begin);
+        come_as_they_went(&items);
+    }
+    // What was made before memory files could no longer be made.
+    let sealed = Shared::from_slice(&items).expect("memory");
+    let _without = WithoutSealedMemory::begin();
+    let back: Shared<u64> = sent(&sealed).expect("the kernel has sealed it");
+    assert!(back == sealed);
+}
+
+fn come_as_they_went(items: &[u64]) {
     for array in [
-        Shared::from_slice(&items).expect("memory"),
-        on_disk(&items),
-        Shared::build(5000, |new| new.copy_from_slice(&items)).expect("memory"),
+        Shared::from_slice(items).expect("memory"),
+        Shared::build(5000, |new| new.copy_from_slice(items)).expect("memory"),
     ] {
         let copy = array.clone();
         let nested = (1_u8, Some(vec![array.clone(), array]), "end".to_owned());
@@ -122,7 +136,7 @@ fn what_is_no_shared_array_is_refused() {
         u64::from_ne_bytes([1; 8])
     );
     refused::<u64>(&Forged((3_u64, 8_u64), None), "without its memory");
-    let still = "could still write";
+    let still = "could still be written";
     refused::<u64>(&Forged((3_u64, 8_u64), Some(memory(&[1; 24]))), still);
     let short = "24 bytes instead of 32";
     refused::<u64>(&Forged((4_u64, 8_u64), Some(sealed(&[1; 24]))), short);
@@ -200,6 +214,7 @@ fn nobody_can_change_what_is_shared() {
     );
     let frozen = SharedMut::from_slice(&[1, 2, 3]).expect("memory");
     assert_unchangeable(&backing_of(&frozen.freeze().expect("it is sealed")), true);
+    let _without = WithoutSealedMemory::begin();
     assert_unchangeable(&backing_of(&on_disk(&[1, 2, 3])), false);
 }
 
@@ -210,6 +225,7 @@ fn what_is_still_mapped_to_be_written_is_not_sealed() {
     let part: Part<u64> = sent(&array.lend(10..20)).expect("it is lent");
     let error = array.freeze().expect_err("a part is out");
     assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
+    assert!(error.to_string().contains("still has a part"), "{error}");
     drop(part);
 }
 
@@ -268,12 +284,13 @@ fn what_is_no_part_is_refused() {
     let sealed = Shared::from_slice(&[1_u64; 10]).expect("memory");
     let sealed = Arc::new(backing_of(&sealed));
     assert!(sent::<_, Part<u64>>(&Forged::<Words>((0, 10, 8, true), Some(sealed))).is_err());
+    let _without = WithoutSealedMemory::begin();
     let disk = Arc::new(backing_of(&on_disk(&[1; 10])));
     assert!(sent::<_, Part<u64>>(&Forged::<Words>((0, 10, 8, true), Some(disk))).is_err());
     // A part is no sealed array.
     let lent: Lent<'_, u64> = array.lend(0..10);
     assert!(sent::<_, Shared<u64>>(&lent).is_err());
-    refused::<u64>(&Forged((10_u64, 8_u64), file()), "could still write");
+    refused::<u64>(&Forged((10_u64, 8_u64), file()), "could still be written");
 }
 
 /// A full disk is an error, and no signal later on.

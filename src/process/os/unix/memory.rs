@@ -1,6 +1,7 @@
 //! Files of memory: made, sealed, filled.
 
 use std::io;
+use std::sync::OnceLock;
 
 use super::socket::retried;
 use super::{Descriptor, is_too_many_files};
@@ -15,6 +16,31 @@ pub(in crate::process) fn memory_file() -> io::Result<Descriptor> {
     }
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether this process can make memory that the kernel seals: found out by making some, once, as
+/// other processes are judged by it.
+///
+/// An error says that it could not be found out now: too many files are open, or there is no
+/// memory.
+pub(in crate::process) fn makes_sealed_memory() -> io::Result<bool> {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    #[cfg(test)]
+    if tests::is_without_sealed_memory() {
+        return Ok(false);
+    }
+    if let Some(answer) = ANSWER.get() {
+        return Ok(*answer);
+    }
+    let answer = match memory_file().and_then(|file| seal(&file).map(|()| is_sealed(&file))) {
+        Ok(sealed) => sealed,
+        Err(error) if is_too_many_files(&error) => return Err(error),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Err(error),
+        // The kernel has no such files, or a sandbox forbids to make them, with whatever error it
+        // likes.
+        Err(_) => false,
+    };
+    Ok(*ANSWER.get_or_init(|| answer))
 }
 
 /// A temporary file that has lost its name.
@@ -50,13 +76,22 @@ pub(in crate::process) fn read_only_again(file: &Descriptor) -> io::Result<Descr
     Ok(std::fs::File::open(path)?.into())
 }
 
-/// Whether a file has no name and the descriptor cannot write it.
-pub(in crate::process) fn is_nameless_and_read_only(file: &Descriptor) -> io::Result<bool> {
-    let flags = rustix::fs::fcntl_getfl(file)?;
-    let stat = rustix::fs::fstat(file)?;
-    let is_file =
-        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
-    Ok(is_file && stat.st_nlink == 0 && (flags & rustix::fs::OFlags::RWMODE).is_empty())
+/// Whether it is a plain file, on a disk or in memory.
+fn is_file(file: &Descriptor) -> bool {
+    use rustix::fs::FileType;
+    rustix::fs::fstat(file)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+/// Whether it is a plain file that has no name.
+pub(in crate::process) fn is_nameless(file: &Descriptor) -> bool {
+    is_file(file) && rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink == 0)
+}
+
+/// Whether a descriptor can read and not write.
+pub(in crate::process) fn is_read_only(file: &Descriptor) -> bool {
+    use rustix::fs::OFlags;
+    rustix::fs::fcntl_getfl(file).is_ok_and(|flags| (flags & OFlags::RWMODE) == OFlags::RDONLY)
 }
 
 pub(in crate::process) fn len(file: &Descriptor) -> io::Result<u64> {
@@ -99,12 +134,14 @@ mod seals {
 
     const LEN: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
 
+    /// Whether it is memory that has seals, or may still get some.
     pub(in crate::process) fn is_sealable(file: &Descriptor) -> bool {
         // A plain file in memory says that it can have no further seals, having none.
-        fcntl_get_seals(file).is_ok_and(|seals| seals != SealFlags::SEAL)
+        is_memory(file) && fcntl_get_seals(file).is_ok_and(|seals| seals != SealFlags::SEAL)
     }
 
-    /// Nobody can write it or change its length any more.
+    /// No process can write it or change its length any more. [`io::ErrorKind::ResourceBusy`] while
+    /// one has it mapped to be written.
     pub(in crate::process) fn seal(file: &Descriptor) -> io::Result<()> {
         Ok(fcntl_add_seals(
             file,
@@ -112,17 +149,43 @@ mod seals {
         )?)
     }
 
-    /// Nobody can change its length any more.
+    /// No process can change its length any more.
     pub(in crate::process) fn seal_len(file: &Descriptor) -> io::Result<()> {
         Ok(fcntl_add_seals(file, LEN)?)
     }
 
-    pub(in crate::process) fn is_sealed(file: &Descriptor) -> io::Result<bool> {
-        Ok(fcntl_get_seals(file)?.contains(LEN | SealFlags::WRITE))
+    /// Whether no process can write it or change its length any more. `F_SEAL_FUTURE_WRITE` is not
+    /// enough: it leaves the writable mappings that there are.
+    pub(in crate::process) fn is_sealed(file: &Descriptor) -> bool {
+        has(file, LEN | SealFlags::WRITE)
     }
 
-    pub(in crate::process) fn has_sealed_len(file: &Descriptor) -> io::Result<bool> {
-        Ok(fcntl_get_seals(file)?.contains(LEN))
+    /// Whether no process can change its length any more.
+    pub(in crate::process) fn has_sealed_len(file: &Descriptor) -> bool {
+        has(file, LEN)
+    }
+
+    /// What is no memory at all, such as a socket, has no seals to ask for.
+    fn has(file: &Descriptor, wanted: SealFlags) -> bool {
+        is_memory(file) && fcntl_get_seals(file).is_ok_and(|seals| seals.contains(wanted))
+    }
+
+    /// Whether it is a file in ordinary memory. Files of huge pages have seals too, but mappings of
+    /// them have other lengths than were asked for, and a page of them can be missing when it is
+    /// looked at.
+    fn is_memory(file: &Descriptor) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            /// The kernel's number for its file system in memory: another type on each
+            /// architecture.
+            const TMPFS: u64 = 0x0102_1994;
+            rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type as u64 == TMPFS)
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = file;
+            true
+        }
     }
 }
 
@@ -142,12 +205,12 @@ mod seals {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(in crate::process) fn is_sealed(_: &Descriptor) -> io::Result<bool> {
-        Ok(false)
+    pub(in crate::process) fn is_sealed(_: &Descriptor) -> bool {
+        false
     }
 
-    pub(in crate::process) fn has_sealed_len(_: &Descriptor) -> io::Result<bool> {
-        Ok(false)
+    pub(in crate::process) fn has_sealed_len(_: &Descriptor) -> bool {
+        false
     }
 }
 
@@ -169,9 +232,20 @@ pub(in crate::process) fn spill(bytes: &[u8]) -> io::Result<Descriptor> {
 /// The bytes of a file of memory.
 pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
     use std::io::{Read, Seek};
+    if !is_file(&file) {
+        // A device can be read for ever, and a pipe be waited for.
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what came is no file of memory",
+        ));
+    }
+    let len = len(&file)?;
     let mut file = std::fs::File::from(file);
     file.rewind()?;
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(len).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 pub(in crate::process) use child::*;
+#[cfg(test)]
+pub(in crate::process) use memory::tests::WithoutSealedMemory;
 pub(in crate::process) use memory::*;
 pub(in crate::process) use socket::*;
 
