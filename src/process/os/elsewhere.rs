@@ -127,7 +127,7 @@ pub(in crate::process) fn is_stdin(_: u64) -> bool {
 }
 
 pub(in crate::process) fn take_stdin(_: u64) -> io::Result<Option<Descriptor>> {
-    none()
+    Ok(None)
 }
 
 /// Whether this process has started others.

@@ -1,4 +1,5 @@
-//! The memory of shared arrays: where it comes from, how it is sealed, how it is mapped. All unsafe code of worker processes is here.
+//! The memory of shared arrays: where it comes from, how it is sealed, how it is mapped. All unsafe code of
+//! shared arrays is here.
 //!
 //! # The argument
 //!

@@ -2,6 +2,7 @@
 
 mod child;
 mod memory;
+mod rights;
 mod socket;
 
 use std::io;

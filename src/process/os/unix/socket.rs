@@ -14,7 +14,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 
-use super::Descriptor;
+use super::{Descriptor, rights};
 use crate::process::os::{DESCRIPTORS_AT_ONCE, Want};
 
 fn socket_pair(kind: SocketType) -> io::Result<(Descriptor, Descriptor)> {
@@ -269,10 +269,13 @@ pub(in crate::process) fn is_stdin(expected: u64) -> bool {
 }
 
 /// Takes standard input, if it is the socket of this identity, and leaves an empty one in its place.
+///
+/// [`io::ErrorKind::PermissionDenied`] where its peer must not lead this process.
 pub(in crate::process) fn take_stdin(expected: u64) -> io::Result<Option<Descriptor>> {
     if !is_stdin(expected) {
         return Ok(None);
     }
+    rights::may_be_led(rustix::stdio::stdin())?;
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let empty = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(empty)?;
