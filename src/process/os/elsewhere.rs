@@ -36,6 +36,7 @@ pub(in crate::process) const SUPPORTED: bool = false;
 pub(in crate::process) struct Received {
     pub(in crate::process) bytes: usize,
     pub(in crate::process) cut: bool,
+    pub(in crate::process) lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -193,6 +194,10 @@ pub(in crate::process) fn too_many_files() -> io::Error {
     io::ErrorKind::Unsupported.into()
 }
 
+pub(in crate::process) fn most_descriptors_of_a_message() -> usize {
+    0
+}
+
 pub(in crate::process) fn is_too_many_files(_: &io::Error) -> bool {
     false
 }
@@ -273,6 +278,6 @@ pub(in crate::process) fn spill(_: &[u8]) -> io::Result<Descriptor> {
     none()
 }
 
-pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
+pub(in crate::process) fn unspill(file: Descriptor, _: u64) -> io::Result<Vec<u8>> {
     match file.0 {}
 }

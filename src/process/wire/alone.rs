@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::bounded::{Bound, Meter};
 use super::input::other_length;
 use super::passing;
 use crate::process::os::Descriptor;
@@ -31,13 +32,18 @@ pub(in crate::process) fn decode<T: DeserializeOwned>(
     mut descriptors: VecDeque<Descriptor>,
 ) -> Result<T, String> {
     let decoding = passing::Decoding::begin(&mut descriptors);
-    let result = passing::caught(|| postcard::take_from_bytes(bytes));
+    let meter = Meter::new(bytes.len());
+    let mut deserializer = postcard::Deserializer::from_bytes(bytes);
+    let bounded = Bound::new(&meter).on(&mut deserializer);
+    let result = passing::caught(|| T::deserialize(bounded));
+    let rest = deserializer.finalize().map_or(0, <[u8]>::len);
     drop(decoding);
     match result {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => {
+        Ok(value) if rest == 0 => Ok(value),
+        Ok(value) => {
+            passing::dropped(value);
             let made = bytes.len() as u64;
-            Err(other_length(made, bytes.len() - rest.len()))
+            Err(other_length(made, bytes.len() - rest))
         }
         Err(error) => Err(passing::refusal().unwrap_or_else(|| error.to_string())),
     }

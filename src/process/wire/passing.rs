@@ -140,6 +140,14 @@ fn not_taken() -> VecDeque<Descriptor> {
     }
 }
 
+/// How many have arrived for the value that is being decoded and have not been taken.
+pub(super) fn num_arrived() -> usize {
+    match HAS_ARRIVED.get() {
+        true => ARRIVED.with_borrow(VecDeque::len),
+        false => 0,
+    }
+}
+
 /// What has arrived belongs to nothing.
 pub(super) fn forget() {
     drop(not_taken());
@@ -151,6 +159,13 @@ pub(super) fn caught<T>(code: impl FnOnce() -> postcard::Result<T>) -> postcard:
         refuse(format!("its own code panicked: {}", Panic::new(payload)));
         Err(postcard::Error::SerdeSerCustom)
     })
+}
+
+/// Drops a value that is of no use, whatever its own code does.
+pub(in crate::process) fn dropped<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        drop(Panic::new(payload));
+    }
 }
 
 /// More has arrived.
