@@ -1,6 +1,6 @@
 //! Errors of more than one room.
 
-pub use crate::panic::Panic;
+use crate::panic::Panic;
 
 /// Why a task or a worker has no result.
 #[derive(Debug, thiserror::Error)]

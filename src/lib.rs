@@ -24,7 +24,8 @@ pub use channel::{
     wait_ready_timeout,
 };
 pub use chunking::{Chunking, Ranges};
-pub use error::{JoinError, Panic};
+pub use error::JoinError;
+pub use panic::Panic;
 pub use parallel::{
     CancelToken, MadeBy, NoState, Outcome, Outcomes, Parallel, Progress, Report, RunError, Summand,
     WorkerState, par_argmax_chunked, par_argmin_chunked, par_for_each_chunked, par_map_by_chunk,

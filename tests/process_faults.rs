@@ -139,6 +139,46 @@ impl<'de> Deserialize<'de> for Big {
     }
 }
 
+/// Panics when it is dropped in a worker, once it has been decoded there or is to be encoded.
+#[derive(Debug, PartialEq, Serialize)]
+struct Grenade {
+    number: u64,
+    filler: String,
+    #[serde(skip)]
+    armed: bool,
+}
+
+impl Grenade {
+    fn new(number: u64, filler: usize, armed: bool) -> Self {
+        let filler = "x".repeat(filler);
+        Self {
+            number,
+            filler,
+            armed,
+        }
+    }
+}
+
+static IN_WORKER: AtomicBool = AtomicBool::new(false);
+
+impl<'de> Deserialize<'de> for Grenade {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (number, filler) = Deserialize::deserialize(deserializer)?;
+        let armed = number == BAD && IN_WORKER.load(Ordering::SeqCst);
+        Ok(Self {
+            number,
+            filler,
+            armed,
+        })
+    }
+}
+
+impl Drop for Grenade {
+    fn drop(&mut self) {
+        assert!(!self.armed, "meant: in a drop");
+    }
+}
+
 /// Whoever decodes it takes a while before it reads on.
 #[derive(Serialize)]
 struct Slow(String);
@@ -261,6 +301,33 @@ task! {
         std::panic::panic_any(Bomb);
     }
     fn long_text(len: usize) -> String { "x".repeat(len) }
+    fn arm() { IN_WORKER.store(true, Ordering::SeqCst); }
+    fn takes_grenade(grenade: Grenade) -> u64 { grenade.number + 1 }
+    fn gives_grenade(x: u64, filler: usize) -> Grenade { Grenade::new(x, filler, x == BAD) }
+    fn panics_with_grenade(x: u64) -> u64 {
+        if x == BAD { std::panic::panic_any(Grenade::new(x, 0, true)) }
+        x + 1
+    }
+    fn beside_grenade(grenade: &Grenade, x: u64) -> u64 { x + u64::from(grenade.filler.is_empty()) }
+    fn first_of(a: u64, _b: u64) -> u64 { a }
+    fn fails_with_grenade(grenade: Grenade) -> u64 {
+        let number = grenade.number;
+        std::mem::forget(grenade);
+        assert!(number != 3, "meant: before the grenade");
+        number + 1
+    }
+    fn closes_stderr(how: u32) -> u32 {
+        let (reader, _) = std::io::pipe().unwrap();
+        let stderr = rustix::io::dup(rustix::stdio::stderr()).unwrap();
+        drop(stderr);
+        rustix::stdio::dup2_stderr(reader).unwrap();
+        eprintln!("nobody hears this");
+        die(how);
+        how
+    }
+    fn open_files(_array: scipar::process::Shared<u8>) -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
 }
 
 /// Sets a flag when it is dropped.
@@ -380,6 +447,88 @@ fn a_panic_costs_no_worker() {
         // A payload that panics once more when it is dropped.
         let error = pool.call(payload_that_panics, &()).unwrap_err();
         assert!(error.is_panic() || error.is_death(), "{error}");
+        works(&pool);
+    });
+}
+
+#[test]
+fn values_that_panic_when_they_are_dropped_cost_themselves() {
+    alone("drops", || {
+        let pool = builder(2).initializer(arm, ()).build().unwrap();
+        // Arguments, in the task.
+        let items: Vec<_> = (0..20).map(|x| Grenade::new(x, 0, false)).collect();
+        let outcomes = pool.over(&items).chunking(5).outcomes(takes_grenade);
+        let done = outcomes.items.iter().filter(|outcome| outcome.is_done());
+        assert_eq!(done.count(), 19);
+        assert!(
+            matches!(&outcomes.items[BAD as usize], Outcome::Panicked(panic) if panic.to_string() == "meant: in a drop")
+        );
+        // Results, in the worker, when they have been encoded.
+        for filler in [0, 300_000] {
+            let items: Vec<_> = (0..20_u64).map(|x| (x, filler)).collect();
+            let outcomes = pool.over(&items).chunking(5).outcomes(gives_grenade);
+            for (i, outcome) in outcomes.items.iter().enumerate() {
+                match outcome {
+                    Outcome::Done(grenade) => assert_eq!(grenade.number, i as u64),
+                    Outcome::Failed(error) if i as u64 == BAD => {
+                        assert_eq!(error.kind(), ProcessErrorKind::Encode, "{error}");
+                        assert!(error.to_string().contains("meant: in a drop"), "{error}");
+                    }
+                    other => panic!("{i}: {other:?}"),
+                }
+            }
+        }
+        // A context, when it is forgotten.
+        for _ in 0..3 {
+            let context = Grenade::new(BAD, 0, false);
+            let sums = pool
+                .over(0..20_u64)
+                .chunking(5)
+                .context(&context)
+                .map(beside_grenade);
+            assert_eq!(sums.unwrap(), (1..=20).collect::<Vec<_>>());
+        }
+        // An item of a leaf that has failed, and is not called for.
+        let items: Vec<_> = (0..20).map(|x| Grenade::new(x, 0, false)).collect();
+        let error = pool.par_map_reduce_chunked(&items, 20, fails_with_grenade, || 0, first_of);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("meant: before the grenade"), "{error}");
+        works(&pool);
+        assert_eq!(pool.num_starts(), 2, "none of them costs a worker");
+        // What a task panics with.
+        let outcomes = pool
+            .over(0..20_u64)
+            .chunking(5)
+            .outcomes(panics_with_grenade);
+        let done = outcomes.items.iter().filter(|outcome| outcome.is_done());
+        assert_eq!(done.count(), 19);
+        assert!(!outcomes.items[BAD as usize].is_done());
+        works(&pool);
+    });
+}
+
+/// They go with their values, so that a worker has few of them open at a time.
+#[test]
+fn descriptors_of_many_items_are_not_all_open_at_once() {
+    alone("few at a time", || {
+        let pool = pool(1);
+        let array = scipar::process::Shared::from_slice(&[1_u8; 10]).unwrap();
+        let items = vec![array; 4000];
+        let open = pool
+            .par_map_chunked(&items, items.len(), open_files)
+            .unwrap();
+        let most = open.iter().max().unwrap();
+        assert!(*most < 600, "{most} open files");
+    });
+}
+
+#[test]
+fn a_worker_that_closes_its_standard_error() {
+    alone("closed", || {
+        let pool = pool(1);
+        assert_eq!(pool.call(closes_stderr, &99).unwrap(), 99);
+        let error = pool.call(closes_stderr, &4).unwrap_err();
+        assert_eq!((error.exit_code(), error.stderr()), (Some(7), ""));
         works(&pool);
     });
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::Panic;
+use crate::panic::Panic;
 
 /// Why a run of [`Parallel`](super::Parallel) has no complete result. `E` is the closure's own error.
 #[derive(Debug, thiserror::Error)]

@@ -35,6 +35,7 @@ pub(super) fn ask<A: Serialize>(
         cpu: true,
     };
     let mut watch = station.watch();
+    watch.owes(1);
     let link = &mut station.link;
     let mut meanwhile = Meanwhile {
         input: Some(&mut link.input),
@@ -71,19 +72,24 @@ fn hear_all<R: DeserializeOwned>(
     asked: &Asked,
 ) -> Result<Heard<R>, ValueError> {
     let mut watch = station.watch();
+    watch.owes(1);
     let input = &mut station.link.input;
     input.begin(&mut watch)?;
     let answer: Answer = input.value(&mut watch)?;
     if answer.id != asked.id {
-        return Err(ValueError::Serde(format!(
+        return Err(nonsense(format!(
             "an answer to run {} instead of {}",
             answer.id, asked.id
         )));
     }
-    let mut result = Err(ProcessError::new(ProcessErrorKind::Protocol));
+    let mut result = None;
     loop {
         let saying = ProcessError::saying;
-        result = match input.value::<Entry<R>>(&mut watch) {
+        let entry = input.value::<Entry<R>>(&mut watch);
+        if result.is_some() && !matches!(entry, Err(_) | Ok(Entry::End { .. } | Entry::TimedOut)) {
+            return Err(nonsense("more results than one".to_owned()));
+        }
+        result = Some(match entry {
             Ok(Entry::Value(value)) => Ok(value),
             Ok(Entry::Panicked { message, place }) => Err(ProcessError::panicked(message, place)),
             Ok(Entry::Unencoded(why)) => Err(saying(ProcessErrorKind::Encode, why)),
@@ -96,12 +102,20 @@ fn hear_all<R: DeserializeOwned>(
             }
             Ok(Entry::End { cpu, .. }) => {
                 input.finish(&mut watch)?;
+                let result = result.ok_or_else(|| nonsense("no result".to_owned()))?;
                 return Ok((result, cpu));
             }
+            Ok(Entry::Working) => return Err(nonsense("a sign of life in between".to_owned())),
             Err(ValueError::Void) => continue,
             Err(error) => return Err(error),
-        };
+        });
     }
+}
+
+/// What no worker says.
+fn nonsense(what: String) -> ValueError {
+    let error = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    ValueError::Link(LinkError::Io(error))
 }
 
 fn fault(station: &mut Station, error: ValueError, kind: ProcessErrorKind) -> ProcessError {

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use super::serve::{PANICKED_AT, SEND_EVERY, Watched, alone, or_broken};
 use super::shared::{Part, Pod};
 use super::task::{self, Task};
 use super::wire::{Forever, Input, LinkError, ValueError};
-use crate::error::Panic;
+use crate::panic::{caught, discard};
 use crate::timer::process_time;
 
 /// Why a worker does not go on with a message.
@@ -58,7 +57,7 @@ impl Call<'_> {
                 task, signature, ..
             } => (task, signature),
             Order::Forget { context } => {
-                self.contexts.remove(context);
+                discard(self.contexts.remove(context));
                 return Ok(());
             }
         };
@@ -110,7 +109,7 @@ impl Call<'_> {
                         Err("it was not sent to its end".to_owned())
                     }
                 };
-                self.contexts.insert(*context, value);
+                discard(self.contexts.insert(*context, value));
                 Ok(())
             }
             Order::Run { context, .. } => {
@@ -185,12 +184,13 @@ impl Call<'_> {
         Ok(or_broken(output.value(value, &mut alone(&mut Forever)))?)
     }
 
-    /// Adds what became of an item. A result that cannot be encoded is that item's failure.
-    fn outcome<R: Serialize>(&mut self, outcome: &Entry<R>) -> Result<(), CallError> {
+    /// Adds what became of an item. A result that cannot be encoded, or dropped, is that item's failure.
+    fn outcome<R: Serialize>(&mut self, outcome: Entry<R>) -> Result<(), CallError> {
         let mut forever = Forever;
         let mut wait = alone(&mut forever);
+        // The result's own code runs under this lock, and cannot get at it: the process's only other thread that uses it does not wait.
         let mut output = self.watched.output();
-        match output.value(outcome, &mut wait) {
+        match output.last_of(outcome, &mut wait) {
             Err(ValueError::Serde(why)) => {
                 or_broken(output.value(&Entry::<()>::Unencoded(why), &mut wait))?;
             }
@@ -221,20 +221,31 @@ impl Call<'_> {
         }
     }
 
+    /// Lets the other side know that there is progress where no result does, now and then.
+    fn working(&mut self) -> Result<(), CallError> {
+        const EVERY: Duration = Duration::from_millis(100);
+        if self.timed && self.sent.elapsed() >= EVERY {
+            self.put(&Entry::<()>::Working)?;
+            self.watched.output().flush(&mut alone(&mut Forever))?;
+            self.sent = Instant::now();
+        }
+        Ok(())
+    }
+
     /// Calls user code for an item.
     fn run<R>(&mut self, function: impl FnOnce() -> R) -> Entry<R> {
         if self.timed {
             let now = self.watched.now();
             self.watched.item_began.store(now, Ordering::Release);
         }
-        let result = catch_unwind(AssertUnwindSafe(function));
+        let result = caught(function);
         if self.timed {
             self.watched.item_began.store(0, Ordering::Release);
         }
         match result {
             Ok(value) => Entry::Value(value),
-            Err(payload) => {
-                let message = Panic::new(payload).to_string();
+            Err(panic) => {
+                let message = panic.to_string();
                 let place = PANICKED_AT.take();
                 Entry::Panicked { message, place }
             }
@@ -249,7 +260,7 @@ impl Call<'_> {
             match self.next()? {
                 Some(Item::Next(item)) => {
                     let outcome = self.run(|| function(item));
-                    self.outcome(&outcome)?;
+                    self.outcome(outcome)?;
                 }
                 Some(Item::Leaf) => {}
                 Some(Item::End) | None => return Ok(()),
@@ -265,20 +276,34 @@ impl Call<'_> {
     ) -> Result<(), CallError> {
         let mut so_far: Option<Entry<R>> = None;
         loop {
-            match self.next()? {
+            let next = match self.next() {
+                Ok(next) => next,
+                Err(error) => {
+                    discard(so_far);
+                    return Err(error);
+                }
+            };
+            match next {
                 Some(Item::Next(item)) => {
                     so_far = Some(match so_far {
                         None => self.run(|| map(item)),
                         Some(Entry::Value(left)) => self.run(|| op(left, map(item))),
-                        Some(failed) => failed,
+                        Some(failed) => {
+                            discard(item);
+                            failed
+                        }
                     });
+                    self.working()?;
                 }
                 Some(Item::Leaf) => {
                     if let Some(outcome) = so_far.take() {
-                        self.outcome(&outcome)?;
+                        self.outcome(outcome)?;
                     }
                 }
-                Some(Item::End) | None => return Ok(()),
+                Some(Item::End) | None => {
+                    discard(so_far);
+                    return Ok(());
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Which process this is, and the door that worker processes come in by.
 
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +26,14 @@ static INITIALIZED: AtomicBool = AtomicBool::new(false);
 /// runs in every worker as well. In the program itself it returns at once: it reads one environment variable and starts nothing.
 ///
 /// Tests have no `main`: see [`test_worker!`](crate::process::test_worker).
+///
+/// # Security
+///
+/// A worker runs whatever registered task its parent names, so a program is a worker only of a parent that gains no rights by it: of
+/// the same user, or of root (Linux; what starts it is asked of the kernel). A program that gets rights from its file (set-user-ID,
+/// set-group-ID, capabilities) never is one, so such a program cannot have workers of its own kind either. What is started as a worker
+/// against these rules ends with a message on standard error and exit code 77, before anything else of the program has
+/// run, and a parent that waits for it gets [`Handshake`](crate::process::ProcessErrorKind::Handshake) with that message.
 ///
 /// # Examples
 ///
@@ -61,14 +70,29 @@ pub fn init_with(tasks: impl IntoIterator<Item = Registration>) {
     serve_if_worker();
 }
 
+/// How a process ends that is started as a worker and refuses to be one; `EX_NOPERM` of `sysexits.h`.
+const REFUSED: i32 = 77;
+
+/// As above, where the system lets it have no socket; `EX_OSERR`.
+const NO_SOCKET: i32 = 71;
+
 /// Serves, and never returns, if this is a worker.
 #[doc(hidden)]
 pub fn serve_if_worker() {
-    if let Some(role) = Role::of_this_process()
-        && let Ok(Some(socket)) = os::take_stdin(role.socket)
-    {
-        serve::serve(socket)
-    }
+    let Some(role) = Role::of_this_process() else {
+        return;
+    };
+    let error = match os::take_stdin(role.socket) {
+        Ok(Some(socket)) => serve::serve(socket),
+        Ok(None) => return,
+        Err(error) => error,
+    };
+    // It was started as a worker and for nothing else: to go on would run the whole program once more, perhaps as another user.
+    let _ = writeln!(std::io::stderr(), "scipar worker: refused: {error}"); // nobody to tell
+    std::process::exit(match error.kind() {
+        ErrorKind::PermissionDenied => REFUSED,
+        _ => NO_SOCKET,
+    })
 }
 
 /// What the variable says.

@@ -61,6 +61,8 @@ pub enum ProcessErrorKind {
     Decode,
     /// What came was no message: not from a worker, or corrupt.
     Protocol,
+    /// A message's own code used the connection that the message is on.
+    Reentrant,
     /// Too many files are open in this process or in the worker.
     TooManyFiles,
     /// The process was killed, or its pool ended, before the task was done.
@@ -136,6 +138,10 @@ impl ProcessError {
             ),
             LinkError::Interrupted => Self::new(ProcessErrorKind::Killed),
             LinkError::Frame(frame) => Self::because(ProcessErrorKind::Protocol, frame.into()),
+            // The system never says so of a socket: what came was no answer.
+            LinkError::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Self::because(ProcessErrorKind::Protocol, error)
+            }
             LinkError::Io(error) => Self::because(ProcessErrorKind::Io, error),
         }
     }
@@ -253,6 +259,9 @@ impl fmt::Display for ProcessError {
             ProcessErrorKind::Encode => f.write_str("a value cannot be encoded for another process")?,
             ProcessErrorKind::Decode => f.write_str("a value from another process cannot be decoded")?,
             ProcessErrorKind::Protocol => f.write_str("the connection with the other process is broken")?,
+            ProcessErrorKind::Reentrant => {
+                f.write_str("the connection is in use by the message whose own code uses it")?;
+            }
             ProcessErrorKind::TooManyFiles => f.write_str("too many open files: raise the limit (`ulimit -n`)")?,
             ProcessErrorKind::Killed => f.write_str("the process was killed before the task was done")?,
             ProcessErrorKind::Forked => f.write_str("this process is a fork, and the workers are not its own")?,

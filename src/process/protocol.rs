@@ -92,8 +92,18 @@ pub(super) enum Entry<R> {
     /// The item took too long: the worker ends.
     TimedOut,
     End {
+        #[serde(deserialize_with = "span")]
         wall: Duration,
         /// Zero where it is not wanted.
+        #[serde(deserialize_with = "span")]
         cpu: Duration,
     },
+    /// An item of a leaf has been done, and has no result of its own: a sign of life.
+    Working,
+}
+
+/// A time that something took. Such are added up, which no number from elsewhere is to make overflow.
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    const CENTURIES: Duration = Duration::from_secs(1 << 34);
+    Duration::deserialize(deserializer).map(|span| span.min(CENTURIES))
 }

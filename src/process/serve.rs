@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub fn stop() -> Option<&'static Stop> {
 
 /// What the watching thread and the serving one share.
 pub(super) struct Watched {
+    /// Held while a result is encoded: by the serving thread, and tried by the watching one. Tasks and what they return cannot get at it.
     output: Mutex<Output>,
     /// When the current item began, in nanoseconds since `began`; zero where none is being worked on.
     pub(super) item_began: AtomicU64,
@@ -54,11 +56,17 @@ impl Watched {
 /// Serves until the other side is gone, and then ends the process.
 pub(super) fn serve(socket: Descriptor) -> ! {
     let socket = Arc::new(socket);
-    let code = match serve_all(Arc::clone(&socket)) {
-        Ok(()) | Err(LinkError::Gone) => 0,
-        Err(error) => {
+    let served = catch_unwind(AssertUnwindSafe(|| serve_all(Arc::clone(&socket))));
+    let code = match served {
+        Ok(Ok(()) | Err(LinkError::Gone)) => 0,
+        Ok(Err(error)) => {
             let _ = writeln!(std::io::stderr(), "scipar worker: {error:?}");
             70
+        }
+        // Code of the user's, where no item is to blame: it must not come out of `init`. What it panicked with may do so again.
+        Err(payload) => {
+            std::mem::forget(payload);
+            101
         }
     };
     let _ = std::io::stdout().flush();

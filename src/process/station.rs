@@ -1,18 +1,22 @@
 //! A worker process as its parent sees it: started, greeted, spoken to, killed, taken note of.
 
-use std::collections::VecDeque;
+mod tail;
+mod watch;
+
 use std::ffi::OsString;
-use std::io::{self, PipeReader, Write};
+use std::io;
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tail::Tail;
+pub(super) use watch::Watch;
+
 use super::error::{ProcessError, ProcessErrorKind};
-use super::os::{self, Child, Descriptor, Ready, Want};
+use super::os::{self, Child, Descriptor};
 use super::protocol::{Hello, Setup, VERSION};
-use super::wire::{Link, LinkError, Meanwhile, Patience, ValueError};
+use super::wire::{Link, LinkError, Meanwhile, ValueError};
 use super::{Stderr, entry};
 use crate::fork;
 
@@ -50,12 +54,6 @@ const ONE_THREAD: [&str; 5] = [
 
 /// How long a worker that was told to end may take to.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
-
-/// How long a worker with a limit for its tasks may neither say nor hear anything before it is ended from here. It is to see to the
-/// limit itself, so this is for workers that are stopped, or stuck where they cannot look.
-fn silence_beyond(limit: Duration) -> Duration {
-    limit + limit / 4 + Duration::from_secs(1)
-}
 
 /// A worker process.
 #[derive(Debug)]
@@ -221,10 +219,7 @@ impl Station {
 
     /// Waits for as long as it lives, and is not silent for longer than a task may take.
     pub(super) fn watch(&self) -> Watch {
-        Watch {
-            silence: self.task_timeout().map(silence_beyond),
-            ..Watch::new(&self.child)
-        }
+        Watch::of_task(&self.child, self.task_timeout())
     }
 
     /// Whether this process has started it, and not one that this is a fork of.
@@ -322,150 +317,5 @@ impl Drop for Station {
             self.end_now(if self.greeted { GRACE } else { Duration::ZERO });
         }
         self.tail.close();
-    }
-}
-
-/// Waits for a worker as long as it lives, until a time, and while it is not silent for too long.
-#[derive(Debug)]
-pub(super) struct Watch {
-    end: Option<Arc<Descriptor>>,
-    pub(super) until: Option<Instant>,
-    /// The longest wait for one word. It begins anew with each, so that long messages have the time they need.
-    silence: Option<Duration>,
-    /// Looked at now and then; the wait is over when it is set.
-    pub(super) cancelled: Option<crate::parallel::CancelToken>,
-    ended: bool,
-}
-
-impl Watch {
-    /// How long is read without looking whether the process has ended. Its end is the end of what it sends, unless something that
-    /// it has started holds the socket as well.
-    const LOOK: Duration = Duration::from_millis(100);
-
-    fn new(child: &Child) -> Self {
-        Self {
-            end: child.end().cloned(),
-            until: None,
-            silence: None,
-            cancelled: None,
-            ended: false,
-        }
-    }
-}
-
-impl Patience for Watch {
-    fn waits_by_reading(&self) -> bool {
-        self.until.is_none() && self.cancelled.is_none() && !self.ended
-    }
-
-    fn wait(&mut self, socket: &Descriptor, want: Want) -> Result<Ready, LinkError> {
-        /// How often is looked whether somebody has cancelled.
-        const LOOK: Duration = Duration::from_millis(10);
-        let silent = self
-            .silence
-            .and_then(|most| Instant::now().checked_add(most));
-        let limit = match (self.until, silent) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        loop {
-            // What it sent before its end has been read: there was nothing more.
-            if self.ended {
-                return Err(LinkError::Gone);
-            }
-            let now = Instant::now();
-            if limit.is_some_and(|limit| now >= limit)
-                || self
-                    .cancelled
-                    .as_ref()
-                    .is_some_and(|token| token.is_cancelled())
-            {
-                return Err(LinkError::Interrupted);
-            }
-            let until = match self.cancelled {
-                Some(_) => Some(limit.map_or(now + LOOK, |limit| limit.min(now + LOOK))),
-                None => limit,
-            };
-            let ready = os::wait(socket, want, self.end.as_deref(), until)?;
-            self.ended = ready.other;
-            if ready.readable || ready.writable || ready.other {
-                return Ok(ready);
-            }
-        }
-    }
-}
-
-/// The last words of a worker, and the thread that hears and passes them on.
-#[derive(Debug, Default)]
-struct Tail {
-    kept: Arc<Mutex<VecDeque<u8>>>,
-    ended: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Tail {
-    /// Bytes kept of what a worker says.
-    const KEPT: usize = 4 << 10;
-
-    fn follow(
-        &mut self,
-        pipe: PipeReader,
-        end: Option<Arc<Descriptor>>,
-        stderr: Stderr,
-    ) -> io::Result<()> {
-        let (kept, ended) = (Arc::clone(&self.kept), Arc::clone(&self.ended));
-        let follow = move || {
-            let mut space = vec![0; 8 << 10];
-            // After its end a worker has nothing more to say than what fits a pipe.
-            let mut left = 1_usize << 20;
-            loop {
-                let is_over = || ended.load(Ordering::Acquire);
-                let read = os::read_until_end(&pipe, end.as_ref(), is_over, &mut space);
-                let Ok(bytes @ 1..) = read else { return };
-                let text = &space[..bytes];
-                {
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.extend(text);
-                    let excess = kept.len().saturating_sub(Self::KEPT);
-                    kept.drain(..excess);
-                }
-                if stderr == Stderr::Shown {
-                    let _ = io::stderr().write_all(text); // nobody to tell
-                }
-                if is_over() {
-                    left = left.saturating_sub(bytes);
-                    if left == 0 {
-                        return;
-                    }
-                }
-            }
-        };
-        let builder = thread::Builder::new().name("scipar-stderr".to_owned());
-        self.thread = Some(builder.spawn(follow)?);
-        Ok(())
-    }
-
-    /// What has been kept, after the worker's end.
-    fn text(&mut self) -> String {
-        self.close();
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (a, b) = kept.as_slices();
-        String::from_utf8_lossy(&[a, b].concat()).into_owned()
-    }
-
-    /// Waits for the thread, which ends with the worker; not for long, as it may be stuck with what it passes on.
-    fn close(&mut self) {
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        let until = Instant::now() + Duration::from_millis(500);
-        let mut pause = Duration::from_micros(20);
-        while !thread.is_finished() && Instant::now() < until {
-            thread::sleep(pause);
-            pause = (2 * pause).min(Duration::from_millis(5));
-        }
-        if thread.is_finished() {
-            let _ = thread.join(); // it does not panic
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -11,14 +11,12 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::queue::{leave, take};
-use super::{RecvError, SendError};
+use super::turn::{Busy, Turn, Wait};
+use super::{LONGEST, RecvError, SendError};
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::os::{self, Descriptor, Want};
 use crate::process::wire::passing::refuse;
 use crate::process::wire::{Forever, Input, Link, LinkError, Meanwhile, Output, Pull, ValueError};
-
-/// The longest message that a connection takes, in bytes.
-const LIMIT: u64 = 16 << 30;
 
 /// One end of a [`pipe`]: sends `A`, receives `B`.
 ///
@@ -26,10 +24,17 @@ const LIMIT: u64 = 16 << 30;
 /// receiving gives what was sent before and then [`RecvError::Disconnected`], and sending gives the message back.
 ///
 /// A connection belongs to one process: send it inside of a message and drop it here, as an end that is open in two places is never gone.
+///
+/// # Threads
+///
+/// Several threads can use it; in each direction one message goes at a time, and the others wait for it. No lock is held while the
+/// message's own code (`Serialize`, `Deserialize`) runs, but its direction is in use. If that code uses the same direction of
+/// the same connection, by itself or in work that its thread does for a thread pool, it gets an error of kind
+/// [`Reentrant`](ProcessErrorKind::Reentrant) at once. It must not wait for another thread that does: both would wait for ever.
 pub struct Connection<A, B> {
     socket: Arc<Descriptor>,
-    input: Mutex<Input>,
-    output: Mutex<Output>,
+    input: Turn<Input>,
+    output: Turn<Output>,
     messages: PhantomData<fn(A) -> B>,
 }
 
@@ -69,22 +74,17 @@ pub fn pipe<A, B>() -> io::Result<(Connection<A, B>, Connection<B, A>)> {
     Ok((Connection::over(Arc::new(a)), Connection::over(Arc::new(b))))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads ahead while the input is not being read by somebody else.
-struct Ahead<'a>(&'a Mutex<Input>);
+/// Reads ahead while no other thread reads.
+struct Ahead<'a>(&'a Turn<Input>);
 
 impl Pull for Ahead<'_> {
-    fn pull(&mut self) -> Result<(), LinkError> {
-        match self.0.try_lock() {
+    fn pull(&mut self) -> Result<usize, LinkError> {
+        match self.0.take(Wait::No) {
             Ok(mut input) => input.pull(),
-            Err(TryLockError::Poisoned(input)) => input.into_inner().pull(),
-            Err(TryLockError::WouldBlock) => {
-                // Somebody is reading; let them.
+            Err(Busy::Here | Busy::Elsewhere) => {
+                // It reads what there is.
                 std::thread::sleep(Duration::from_micros(50));
-                Ok(())
+                Ok(0)
             }
         }
     }
@@ -92,20 +92,24 @@ impl Pull for Ahead<'_> {
 
 impl<A, B> Connection<A, B> {
     fn over(socket: Arc<Descriptor>) -> Self {
-        let Link { input, output } = Link::over(Arc::clone(&socket), LIMIT);
+        let Link { input, output } = Link::over(Arc::clone(&socket), LONGEST);
         Self {
             socket,
-            input: Mutex::new(input),
-            output: Mutex::new(output),
+            input: Turn::new(input),
+            output: Turn::new(output),
             messages: PhantomData,
         }
     }
 
-    /// Whether a message, or the end, can be received without waiting; waits for that for so long at most.
+    /// Whether a message, or the end, can be received without waiting; waits for that for so long at most. While another thread
+    /// receives, or a message that this one receives asks, none can be.
     #[must_use]
     pub fn poll(&self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
-        self.is_readable(&lock(&self.input), until).unwrap_or(true)
+        match self.input.take(until.into()) {
+            Ok(input) => self.is_readable(&input, until).unwrap_or(true),
+            Err(_) => false,
+        }
     }
 
     fn is_readable(&self, input: &Input, until: Option<Instant>) -> io::Result<bool> {
@@ -129,9 +133,12 @@ impl<A: Serialize, B> Connection<A, B> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the message: the other end is gone, or the message cannot be encoded.
+    /// [`SendError`], with the message: the other end is gone, the message cannot be encoded, or it is sent by the code of one that is
+    /// being sent ([`Reentrant`](ProcessErrorKind::Reentrant)).
     pub fn send(&self, message: A) -> Result<(), SendError<A>> {
-        let mut output = lock(&self.output);
+        let Ok(mut output) = self.output.take(Wait::ForEver) else {
+            return Err(SendError::new(message, Some(reentrant())));
+        };
         let mut ahead = Ahead(&self.input);
         let mut meanwhile = Meanwhile {
             input: Some(&mut ahead),
@@ -166,9 +173,12 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Disconnected`] at the end; [`RecvError::Failed`] for what is no message.
+    /// [`RecvError::Disconnected`] at the end; [`RecvError::Failed`] for what is no message, and in the code of a message that
+    /// is being received ([`Reentrant`](ProcessErrorKind::Reentrant)).
     pub fn recv(&self) -> Result<B, RecvError> {
-        let mut input = lock(&self.input);
+        let Ok(mut input) = self.input.take(Wait::ForEver) else {
+            return Err(RecvError::Failed(reentrant()));
+        };
         loop {
             if let Some(message) = Self::receive(&mut input)? {
                 return Ok(message);
@@ -176,29 +186,34 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
         }
     }
 
-    /// The next message, if one has begun to arrive.
+    /// The next message, if one has begun to arrive; the rest of it is waited for. `None` also while another thread receives.
     ///
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Option<B>, RecvError> {
-        self.recv_within(Some(Instant::now()))
+        self.recv_within(Wait::No, Some(Instant::now()))
     }
 
-    /// The next message, waiting for its beginning for so long at most.
+    /// The next message, waiting for its beginning for so long at most, and for the threads that receive before this one.
     ///
     /// # Errors
     ///
     /// [`RecvError::Timeout`], and as [`recv`](Self::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<B, RecvError> {
-        match self.recv_within(Instant::now().checked_add(timeout))? {
+        let until = Instant::now().checked_add(timeout);
+        match self.recv_within(until.into(), until)? {
             Some(message) => Ok(message),
             None => Err(RecvError::Timeout),
         }
     }
 
-    fn recv_within(&self, until: Option<Instant>) -> Result<Option<B>, RecvError> {
-        let mut input = lock(&self.input);
+    fn recv_within(&self, wait: Wait, until: Option<Instant>) -> Result<Option<B>, RecvError> {
+        let mut input = match self.input.take(wait) {
+            Ok(input) => input,
+            Err(Busy::Elsewhere) => return Ok(None),
+            Err(Busy::Here) => return Err(RecvError::Failed(reentrant())),
+        };
         let failed = |error| RecvError::Failed(ProcessError::because(ProcessErrorKind::Io, error));
         while self.is_readable(&input, until).map_err(failed)? {
             if let Some(message) = Self::receive(&mut input)? {
@@ -231,6 +246,11 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
     }
 }
 
+/// The error of a message whose own code uses the connection that it is on.
+fn reentrant() -> ProcessError {
+    ProcessError::new(ProcessErrorKind::Reentrant)
+}
+
 impl<A, B> fmt::Debug for Connection<A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
@@ -239,17 +259,13 @@ impl<A, B> fmt::Debug for Connection<A, B> {
 
 impl<A, B> Serialize for Connection<A, B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let input = match self.input.try_lock() {
-            Ok(input) => Some(input),
-            Err(TryLockError::Poisoned(input)) => Some(input.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        let why = match &input {
-            None => "a connection that somebody is receiving from",
-            Some(input) if input.has_unused() => {
+        let why = match (self.input.take(Wait::No), self.output.take(Wait::No)) {
+            (Err(_), _) => "a connection that a thread is receiving from",
+            (_, Err(_)) => "a connection that a thread is sending on",
+            (Ok(input), _) if input.has_unused() => {
                 "a connection with messages that have been read ahead and not received"
             }
-            Some(_) => return leave(&self.socket, serializer),
+            (Ok(_), Ok(_)) => return leave(&self.socket, serializer),
         };
         Err(S::Error::custom(refuse(why.to_owned())))
     }

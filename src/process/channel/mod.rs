@@ -2,6 +2,7 @@
 
 mod connection;
 mod queue;
+mod turn;
 
 use std::fmt;
 
@@ -12,6 +13,9 @@ use super::error::ProcessError;
 
 #[cfg(test)]
 mod tests;
+
+/// The longest message that is received, in bytes.
+const LONGEST: u64 = 16 << 30;
 
 /// A message that was not sent, and why.
 pub struct SendError<T> {

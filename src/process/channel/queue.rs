@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{RecvError, SendError};
+use super::{LONGEST, RecvError, SendError};
 use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::os::{self, Descriptor, Want};
 use crate::process::wire::{alone, passing};
@@ -26,7 +26,7 @@ const SPILLED: u8 = 1;
 /// A queue between processes: any number of them sends and receives, and each message is received by one. Linux.
 ///
 /// A handle can be cloned and sent inside of messages, so tasks get theirs as an argument. It holds about 200 KiB of small messages, or
-/// some hundreds of large ones; [`send`](Self::send) waits for room.
+/// some hundreds of large ones; [`send`](Self::send) waits for room. A message is at most 16 GiB long.
 ///
 /// # The end
 ///
@@ -244,21 +244,25 @@ impl<T: DeserializeOwned> Receiver<T> {
         if received.bytes == 0 {
             return Err(RecvError::Disconnected);
         }
-        if received.cut {
+        if received.lost {
             return Err(failed(os::too_many_files()));
         }
+        if received.cut {
+            return Err(nonsense("a packet that is longer than any message in one"));
+        }
         let spilled;
-        let bytes = match space[0] {
-            INLINE => &space[1..received.bytes],
-            _ => {
-                let memory = descriptors.pop_back().ok_or_else(|| {
-                    let why =
-                        io::Error::new(io::ErrorKind::InvalidData, "a message without its memory");
-                    RecvError::Failed(ProcessError::because(ProcessErrorKind::Protocol, why))
+        let bytes = match space[..received.bytes] {
+            [INLINE, ref bytes @ ..] => bytes,
+            [SPILLED] => {
+                let memory = descriptors.pop_back();
+                let memory = memory.ok_or_else(|| nonsense("a message without its memory"))?;
+                spilled = os::unspill(memory, LONGEST).map_err(|error| match error.kind() {
+                    io::ErrorKind::InvalidData => protocol(error),
+                    _ => failed(error),
                 })?;
-                spilled = os::unspill(memory).map_err(failed)?;
-                &spilled
+                &spilled[..]
             }
+            _ => return Err(nonsense("a packet of a kind that there is not")),
         };
         let decoded = alone::decode(bytes, descriptors);
         decoded
@@ -332,6 +336,15 @@ impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").finish_non_exhaustive()
     }
+}
+
+/// What is no packet of a queue.
+fn nonsense(what: &'static str) -> RecvError {
+    protocol(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
+fn protocol(error: io::Error) -> RecvError {
+    RecvError::Failed(ProcessError::because(ProcessErrorKind::Protocol, error))
 }
 
 /// Sends a socket with the value that is being encoded.

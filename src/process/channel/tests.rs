@@ -105,9 +105,118 @@ fn handles_are_sent_in_messages_only() {
     assert_eq!(queue.recv().expect("it is there"), 1);
 }
 
-/// Somebody who receives holds what has been read; waiting for them could be for ever.
+/// What another process hands over as the memory of a long message.
 #[test]
-fn a_connection_that_somebody_receives_from_is_refused() {
+fn memory_that_is_none_is_refused() {
+    use std::fs::File;
+    use std::io::Write;
+
+    let (receiver, far) = half::<Vec<u8>>();
+    let receive = |memory: Descriptor| {
+        let memory = Arc::new(memory);
+        os::send(&far, [&[1], &[]], &[memory]).expect("room");
+        receiver.recv()
+    };
+    let protocol = |memory: Descriptor, said: &str| match receive(memory) {
+        Err(RecvError::Failed(error)) => {
+            assert_eq!(error.kind(), ProcessErrorKind::Protocol, "{error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        other => panic!("{other:?}"),
+    };
+    let open = |path: &str| Descriptor::from(File::open(path).expect("it is there"));
+    // What can be read for ever, or never.
+    protocol(open("/dev/zero"), "no file");
+    protocol(open("/dev/null"), "no file");
+    protocol(open("/"), "no file");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    protocol(Descriptor::from(reader), "no file");
+    drop(writer);
+    let (socket, _peer) = os::stream_pair().expect("sockets");
+    protocol(socket, "no file");
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    if made.is_ok_and(|status| status.success()) {
+        // Both directions, so that opening it waits for no one.
+        let fifo = File::options().read(true).write(true).open(&path);
+        protocol(fifo.expect("a pipe").into(), "no file");
+    }
+    // Longer than any message, and nearly nothing of it there.
+    let memory = os::memory_file().expect("memory");
+    os::set_len(&memory, super::LONGEST + 1).expect("a length");
+    protocol(memory, "are the most");
+    // Files of the system whose lengths are not what is in them: as if they grew or shrank while they are read.
+    protocol(open("/proc/self/status"), "another length");
+    if let Ok(file) = File::open("/sys/kernel/mm/transparent_hugepage/enabled") {
+        protocol(file.into(), "another length");
+    }
+    // One that cannot be read is the system's refusal.
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .open(dir.path().join("unreadable"));
+    let mut file = file.expect("a file");
+    file.write_all(&[0, 0]).expect("room");
+    assert_eq!(kind(receive(file.into())), ProcessErrorKind::Io);
+    // And one at whose end its sender is, is one.
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&[2, 7, 8]).expect("room");
+    assert_eq!(receive(file.into()).expect("a message"), [7, 8]);
+    let long: Vec<u8> = (0..3_000_000_u32).map(|x| x as u8).collect();
+    let bytes = postcard::to_stdvec(&long).expect("bytes");
+    assert!(receive(os::spill(&bytes).expect("memory")).expect("a message") == long);
+}
+
+#[test]
+fn kinds_of_packets_that_there_are_not() {
+    let (receiver, far) = half::<Vec<u32>>();
+    let memory = || Arc::new(os::spill(&[1, 9]).expect("memory"));
+    for (bytes, with) in [
+        (&[2, 0][..], vec![]),
+        (&[255][..], vec![memory()]),
+        (&[1, 1][..], vec![memory()]),
+    ] {
+        os::send(&far, [bytes, &[]], &with).expect("room");
+        assert_eq!(
+            kind(receiver.recv()),
+            ProcessErrorKind::Protocol,
+            "{bytes:?}"
+        );
+    }
+    os::send(&far, [&vec![0; 100_000], &[]], &[]).expect("room");
+    assert_eq!(kind(receiver.recv()), ProcessErrorKind::Protocol);
+}
+
+#[test]
+fn descriptors_that_no_message_takes_are_closed() {
+    use std::io::Read;
+
+    let (receiver, far) = half::<u8>();
+    let (mut ear, writer) = std::io::pipe().expect("a pipe");
+    let writer = Arc::new(Descriptor::from(writer));
+    let with = vec![Arc::clone(&writer); 10];
+    os::send(&far, [&[0, 7], &[]], &with).expect("room");
+    assert_eq!(receiver.recv().expect("a message"), 7);
+    let memory = Arc::new(os::spill(&[8]).expect("memory"));
+    let spilled = [&with[..], &[memory]].concat();
+    os::send(&far, [&[1], &[]], &spilled).expect("room");
+    assert_eq!(receiver.recv().expect("a message"), 8);
+    for bytes in [&[0][..], &[9], &[0, 1, 2, 3], &vec![0; 100_000]] {
+        os::send(&far, [bytes, &[]], &with).expect("room");
+        receiver.recv().expect_err("no message");
+    }
+    drop((writer, with, spilled));
+    assert_eq!(
+        ear.read(&mut [0]).expect("a pipe can be read"),
+        0,
+        "one is open"
+    );
+}
+
+/// What holds what has been read may wait for ever for more.
+#[test]
+fn a_connection_that_a_thread_receives_from_is_refused() {
     let (a, b) = pipe::<u8, u8>().expect("sockets");
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| a.recv());

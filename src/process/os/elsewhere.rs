@@ -36,6 +36,7 @@ pub(in crate::process) const SUPPORTED: bool = false;
 pub(in crate::process) struct Received {
     pub(in crate::process) bytes: usize,
     pub(in crate::process) cut: bool,
+    pub(in crate::process) lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,7 +128,7 @@ pub(in crate::process) fn is_stdin(_: u64) -> bool {
 }
 
 pub(in crate::process) fn take_stdin(_: u64) -> io::Result<Option<Descriptor>> {
-    none()
+    Ok(None)
 }
 
 /// Whether this process has started others.
@@ -191,6 +192,10 @@ pub(in crate::process) fn signal_name(_: i32) -> Option<&'static str> {
 
 pub(in crate::process) fn too_many_files() -> io::Error {
     io::ErrorKind::Unsupported.into()
+}
+
+pub(in crate::process) fn most_descriptors_of_a_message() -> usize {
+    0
 }
 
 pub(in crate::process) fn is_too_many_files(_: &io::Error) -> bool {
@@ -281,6 +286,6 @@ pub(in crate::process) fn spill(_: &[u8]) -> io::Result<Descriptor> {
     none()
 }
 
-pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
+pub(in crate::process) fn unspill(file: Descriptor, _: u64) -> io::Result<Vec<u8>> {
     match file.0 {}
 }

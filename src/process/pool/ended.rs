@@ -11,7 +11,7 @@ use super::desk::{Cut, Desk};
 use super::fleet::Fleet;
 use super::goods::Goods;
 use super::run::{Failure, Haul, Piece, Run, Words};
-use crate::error::Panic;
+use crate::panic::Panic;
 use crate::parallel::{CancelToken, Control, Listener, Outcome, Outcomes, Report, RunError, Stop};
 use crate::process::error::ProcessError;
 

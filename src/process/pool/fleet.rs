@@ -276,8 +276,10 @@ impl<'f> Lease<'f> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         // Code of the user's has panicked on this side, in the middle of a message or with units out: the worker is no longer in
-        // step, and may have a part of an array that is about to be somebody else's.
-        if std::thread::panicking() {
+        // step, and may have a part of an array that is about to be somebody else's. A worker that says what nobody has asked for is
+        // not in step either.
+        let has_more_to_say = |station: &Station| station.link.input.has_unused();
+        if std::thread::panicking() || self.station.as_ref().is_some_and(has_more_to_say) {
             self.dismiss();
         }
         let address = self.fleet.address();

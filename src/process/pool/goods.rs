@@ -17,6 +17,11 @@ pub(super) trait Goods: Sync {
         output: &mut Output,
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), ValueError>;
+
+    /// How often a task is called for these.
+    fn num_calls(&self, grains: Range<usize>) -> usize {
+        grains.len()
+    }
 }
 
 /// The goods of a map: one value per grain.
@@ -50,6 +55,10 @@ impl<T: Serialize + Sync> Goods for Leaves<'_, T> {
             output.value(&Item::Next(item), meanwhile)?;
         }
         output.value(&Item::<()>::Leaf, meanwhile)
+    }
+
+    fn num_calls(&self, leaves: Range<usize>) -> usize {
+        self.leaves.items(leaves).len()
     }
 }
 

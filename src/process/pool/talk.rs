@@ -39,12 +39,15 @@ impl<G: Goods> Run<'_, G> {
     ) -> Result<(u64, Unit), (Unit, LinkError)> {
         station.last += 1;
         let id = station.last;
+        watch.owes(self.goods.num_calls(unit.grains.clone()));
         match self.send_all(station, id, &unit, watch) {
             Ok(None) => Ok((id, unit)),
             Ok(Some((grain, why))) => {
                 let error = ProcessError::saying(ProcessErrorKind::Encode, why);
+                let unsent = grain + 1..unit.grains.end;
+                watch.has_paid(self.goods.num_calls(unsent.clone()));
                 lock(&self.desk).give_back(Unit {
-                    grains: grain + 1..unit.grains.end,
+                    grains: unsent,
                     deaths: unit.deaths,
                 });
                 self.fail(grain, Failure::Failed(error));
@@ -130,6 +133,8 @@ impl<G: Goods> Run<'_, G> {
         let input = &mut station.link.input;
         let grains: &mut Range<usize> = &mut flight.unit.grains;
         let all = grains.len();
+        let calls = self.goods.num_calls(grains.clone());
+        let mut surplus = 0;
         input.begin(watch)?;
         let answer: Answer = plain(input.value(watch))?;
         if answer.id != flight.id {
@@ -195,8 +200,19 @@ impl<G: Goods> Run<'_, G> {
                     }
                     break true;
                 }
-                // More results than items were sent to their ends: the sender knows.
-                _ if grains.start == grains.end => continue,
+                Entry::Working => continue,
+                // One more than items were sent to their ends: the sender knows. More than that, nobody has asked for.
+                _ if grains.start == grains.end && surplus == 0 => {
+                    surplus = 1;
+                    continue;
+                }
+                _ if grains.start == grains.end => {
+                    let why = "more results than there were items";
+                    return Err(LinkError::Io(std::io::Error::new(
+                        std::io::ErrorKind::InvalidData,
+                        why,
+                    )));
+                }
                 Entry::Value(result) => {
                     let grain = grains.start;
                     grains.start += 1;
@@ -240,6 +256,7 @@ impl<G: Goods> Run<'_, G> {
             grains.start += 1;
             next = haul.pieces.len();
         };
+        watch.has_paid(calls);
         tell(&mut lag);
         Ok(on)
     }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::bounded::{Bound, Meter};
 use super::input::other_length;
 use super::passing;
+use crate::panic::discard;
 use crate::process::os::Descriptor;
 
 /// A value as bytes and descriptors, after some bytes that are there; or why it cannot be one.
@@ -31,13 +33,18 @@ pub(in crate::process) fn decode<T: DeserializeOwned>(
     mut descriptors: VecDeque<Descriptor>,
 ) -> Result<T, String> {
     let decoding = passing::Decoding::begin(&mut descriptors);
-    let result = passing::caught(|| postcard::take_from_bytes(bytes));
+    let meter = Meter::new(bytes.len());
+    let mut deserializer = postcard::Deserializer::from_bytes(bytes);
+    let bounded = Bound::new(&meter).on(&mut deserializer);
+    let result = passing::caught(|| T::deserialize(bounded));
+    let rest = deserializer.finalize().map_or(0, <[u8]>::len);
     drop(decoding);
     match result {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => {
+        Ok(value) if rest == 0 => Ok(value),
+        Ok(value) => {
+            discard(value);
             let made = bytes.len() as u64;
-            Err(other_length(made, bytes.len() - rest.len()))
+            Err(other_length(made, bytes.len() - rest))
         }
         Err(error) => Err(passing::refusal().unwrap_or_else(|| error.to_string())),
     }

@@ -3,6 +3,9 @@
 //! A message is a row of segments, so that it is encoded and decoded while it travels and is never in memory as a whole. Each
 //! segment begins with a header of eight bytes: two that never change, flags, the number of descriptors that come with it, and
 //! the length of what follows, little-endian.
+//!
+//! A segment in the middle of a message has bytes or descriptors, and one that voids a value has neither and comes after bytes: no
+//! message is a row of segments without end and without bytes, which no limit in bytes would notice.
 
 /// Bytes of a header.
 pub(in crate::process) const HEADER: usize = 8;
@@ -43,10 +46,22 @@ pub(in crate::process) enum FrameError {
     Kind(u8),
     #[error("a segment of {0} bytes, {SEGMENT} are the most")]
     Length(u32),
+    #[error("a segment with neither bytes nor descriptors in the middle of a message")]
+    Empty,
+    #[error("a segment that voids a value where there is none")]
+    Void,
     #[error("{announced} descriptors were to come with a segment, {arrived} did")]
     Descriptors { announced: u8, arrived: usize },
+    #[error("{0} descriptors that no segment announced")]
+    Unannounced(usize),
+    #[error(
+        "more than {0} descriptors that no value has taken, half of what this process may have open"
+    )]
+    Untaken(usize),
     #[error("the message is longer than {0} bytes")]
     Limit(u64),
+    #[error("more than {0} bytes came before they were asked for")]
+    Ahead(u64),
 }
 
 impl Header {

@@ -8,8 +8,11 @@ use postcard::de_flavors::Flavor;
 use serde::de::DeserializeOwned;
 
 use super::arena::{Arena, End};
+use super::arrivals::Arrivals;
+use super::bounded::{Bound, Meter};
 use super::frame::{FrameError, HEADER, Header, Kind, SEGMENT};
 use super::{LinkError, Patience, Pull, ValueError, passing};
+use crate::panic::discard;
 use crate::process::os::{self, Descriptor, Want};
 
 /// Bytes that are read ahead as a rule.
@@ -27,17 +30,23 @@ pub(in crate::process) struct Input {
     stop: usize,
     /// What of the current segment has not been read.
     beyond: usize,
+    /// Where in the stream the end of the buffer's bytes is.
+    position: u64,
     /// What the current segment is to its message; `Last` between messages.
     kind: Kind,
     /// Descriptors that were read and belong to no segment yet.
-    arrived: VecDeque<Descriptor>,
+    arrivals: Arrivals,
     /// Those of the current message.
     descriptors: VecDeque<Descriptor>,
-    /// The system dropped descriptors: there was no place for them.
-    lost: bool,
+    /// How many have come with the current message.
+    brought: u64,
     /// Bytes of the current message so far, and the most there may be.
     len: u64,
     limit: u64,
+    /// What the length was when a value was voided last.
+    voided: u64,
+    /// What came and was no message: where the next one begins is not known.
+    refused: Option<FrameError>,
 }
 
 impl Input {
@@ -49,12 +58,15 @@ impl Input {
             end: 0,
             stop: 0,
             beyond: 0,
+            position: 0,
             kind: Kind::Last,
-            arrived: VecDeque::new(),
+            arrivals: Arrivals::default(),
             descriptors: VecDeque::new(),
-            lost: false,
+            brought: 0,
             len: 0,
             limit,
+            voided: 0,
+            refused: None,
         }
     }
 
@@ -71,8 +83,11 @@ impl Input {
         self.start < self.end || self.kind != Kind::Last
     }
 
-    /// Reads what is there, or waits for it, and makes place for it.
-    fn read(&mut self, waits: bool) -> Result<(), LinkError> {
+    /// Reads what is there, or waits for it, and makes place for it. Zero bytes: there was nothing.
+    fn read(&mut self, waits: bool) -> Result<usize, LinkError> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone().into());
+        }
         if self.end == self.buffer.len() {
             self.make_place();
         }
@@ -84,22 +99,51 @@ impl Input {
         match receive(
             &self.socket,
             &mut self.buffer[self.end..],
-            &mut self.arrived,
+            self.arrivals.waiting(),
         ) {
             Ok(received) => {
-                self.lost |= received.cut;
                 if received.bytes == 0 {
                     return Err(LinkError::Gone);
                 }
+                let from = self.position;
+                self.position += received.bytes as u64;
                 self.end += received.bytes;
                 let more = (self.end - self.stop).min(self.beyond);
                 self.stop += more;
                 self.beyond -= more;
-                Ok(())
+                if self.arrivals.has_news(received.lost) {
+                    self.note(from, received.lost)?;
+                }
+                Ok(received.bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes note of descriptors that came with what was read from there on.
+    #[cold]
+    fn note(&mut self, from: u64, lost: bool) -> Result<(), LinkError> {
+        let next = self.position - (self.end - self.stop) as u64 + self.beyond as u64;
+        let taken = self.descriptors.len() + passing::num_arrived();
+        let noted = self.arrivals.note(from..self.position, next, lost, taken);
+        noted.map_err(|error| self.refuse(error))
+    }
+
+    /// Nothing that came is of use any more.
+    #[cold]
+    fn refuse(&mut self, error: FrameError) -> LinkError {
+        self.arrivals.refuse();
+        self.descriptors.clear();
+        self.refused = Some(error.clone());
+        error.into()
+    }
+
+    /// The most that is read before it is asked for: an answer of the greatest length, and as much again for its headers where its
+    /// segments are short.
+    fn most_ahead(&self) -> u64 {
+        let few = 4 * AHEAD as u64;
+        self.limit.saturating_mul(2).saturating_add(few)
     }
 
     fn make_place(&mut self) {
@@ -108,7 +152,9 @@ impl Input {
         self.stop -= self.start;
         self.start = 0;
         if self.end == self.buffer.len() {
-            self.buffer.resize((2 * self.end).max(AHEAD), 0);
+            let most = usize::try_from(self.most_ahead()).unwrap_or(usize::MAX);
+            let len = (2 * self.end).min(most).max(self.end + AHEAD);
+            self.buffer.resize(len, 0);
         }
     }
 
@@ -122,7 +168,9 @@ impl Input {
         }
         let had = self.end - self.start;
         loop {
-            self.read(patience.waits_by_reading())?;
+            patience.reads();
+            let bytes = self.read(patience.waits_by_reading())?;
+            patience.moved(bytes)?;
             if self.end - self.start > had {
                 return Ok(());
             }
@@ -136,42 +184,70 @@ impl Input {
         patience: &mut dyn Patience,
     ) -> Result<(), LinkError> {
         self.finish(patience)?;
-        self.len = 0;
+        (self.len, self.voided, self.brought) = (0, 0, 0);
         self.segment(patience)
     }
 
     /// Comes to the next segment.
     fn segment(&mut self, patience: &mut dyn Patience) -> Result<(), LinkError> {
         debug_assert!(self.start == self.stop && self.beyond == 0);
+        if let Some(error) = &self.refused {
+            return Err(error.clone().into());
+        }
         while self.end - self.start < HEADER {
             self.fill(patience)?;
         }
         let (bytes, _) = self.buffer[self.start..]
             .split_first_chunk::<HEADER>()
             .expect("as many are there");
-        let header = Header::decode(*bytes)?;
+        let header = Header::decode(*bytes).and_then(|header| self.fitting(header));
+        let header = header.map_err(|error| self.refuse(error))?;
+        let at = self.position - (self.end - self.start) as u64;
         self.start += HEADER;
         self.stop = self.start + header.len.min(self.end - self.start);
         self.beyond = header.len - (self.stop - self.start);
         self.kind = header.kind;
         self.len += header.len as u64;
+        if self.arrivals.concern(header) {
+            self.claim(at, header)?;
+        }
         if self.len > self.limit {
+            self.descriptors.clear();
             return Err(FrameError::Limit(self.limit).into());
         }
-        // They come with the first byte of what they were sent with.
-        let (announced, there) = (usize::from(header.descriptors), self.arrived.len());
-        // Once some are lost, nobody knows whose the others are.
-        if announced > 0 && self.lost {
-            return Err(LinkError::Io(os::too_many_files()));
-        }
-        if announced > there {
-            return Err(FrameError::Descriptors {
-                announced: header.descriptors,
-                arrived: there,
+        Ok(())
+    }
+
+    /// The header, if it may follow what came before it.
+    fn fitting(&mut self, header: Header) -> Result<Header, FrameError> {
+        let is_empty = header.len == 0 && header.descriptors == 0;
+        match header.kind {
+            Kind::More if is_empty => Err(FrameError::Empty),
+            Kind::Void if !is_empty || self.voided == self.len => Err(FrameError::Void),
+            Kind::Void => {
+                self.voided = self.len;
+                Ok(header)
             }
-            .into());
+            Kind::More | Kind::Last => Ok(header),
         }
-        self.descriptors.extend(self.arrived.drain(..announced));
+    }
+
+    /// Takes the descriptors of a segment.
+    #[cold]
+    fn claim(&mut self, at: u64, header: Header) -> Result<(), LinkError> {
+        let result = self.arrivals.claim(at, header);
+        let result = result.map(|those| self.descriptors.extend(those));
+        match result {
+            Ok(()) => {}
+            Err(LinkError::Frame(error)) => return Err(self.refuse(error)),
+            Err(error) => return Err(error),
+        }
+        // Some values take descriptors and no bytes, and each of these is among others that do.
+        self.brought += u64::from(header.descriptors);
+        let most = os::most_descriptors_of_a_message();
+        if self.brought > (most as u64).saturating_add(self.len) {
+            return Err(self.refuse(FrameError::Untaken(most)));
+        }
         Ok(())
     }
 
@@ -190,8 +266,15 @@ impl Input {
         let before = self.used();
         let value = self.decode(patience)?;
         let taken = self.used() - before;
-        let made: u64 = self.decode(patience)?;
+        let made: u64 = match self.decode(patience) {
+            Ok(made) => made,
+            Err(error) => {
+                discard::<T>(value);
+                return Err(error);
+            }
+        };
         if taken != made {
+            discard(value);
             return Err(ValueError::Serde(other_length(made, taken)));
         }
         Ok(value)
@@ -202,6 +285,7 @@ impl Input {
         patience: &mut dyn Patience,
     ) -> Result<T, ValueError> {
         let arena = Arena::default();
+        let meter = Meter::new(self.stop - self.start + self.beyond);
         let mut scratch = Vec::new();
         let decoding = passing::Decoding::begin(&mut self.descriptors);
         let mut deserializer = postcard::Deserializer::from_flavor(Decoder {
@@ -209,14 +293,19 @@ impl Input {
             patience,
             kept: arena.end(),
             scratch: &mut scratch,
+            meter: &meter,
             failure: None,
         });
-        let result = passing::caught(|| T::deserialize(&mut deserializer));
+        let bounded = Bound::new(&meter).on(&mut deserializer);
+        let result = passing::caught(|| T::deserialize(bounded));
         let failure = deserializer.finalize().unwrap_or_default();
         decoding.end(&mut self.descriptors);
         match (result, failure) {
             // Whatever the value's own code made of it.
-            (_, Some(failure)) => Err(failure),
+            (result, Some(failure)) => {
+                discard(result);
+                Err(failure)
+            }
             (Ok(value), None) => Ok(value),
             (Err(error), None) => Err(ValueError::Serde(
                 passing::refusal().unwrap_or_else(|| error.to_string()),
@@ -253,7 +342,11 @@ pub(super) fn other_length(made: u64, taken: impl std::fmt::Display) -> String {
 }
 
 impl Pull for Input {
-    fn pull(&mut self) -> Result<(), LinkError> {
+    fn pull(&mut self) -> Result<usize, LinkError> {
+        let most = self.most_ahead();
+        if (self.end - self.start) as u64 >= most {
+            return Err(self.refuse(FrameError::Ahead(most)));
+        }
         self.read(false)
     }
 }
@@ -265,6 +358,7 @@ struct Decoder<'a> {
     kept: End<'a>,
     /// Holds what lies in two segments.
     scratch: &'a mut Vec<u8>,
+    meter: &'a Meter,
     failure: Option<ValueError>,
 }
 
@@ -287,6 +381,7 @@ impl Decoder<'_> {
                             passing::forget(); // what came with the value that is void
                         }
                         passing::arrived(input.descriptors.drain(..));
+                        self.meter.came(input.stop - input.start + input.beyond);
                         match input.kind {
                             Kind::Void => Err(ValueError::Void),
                             Kind::More | Kind::Last => Ok(()),

@@ -73,6 +73,15 @@ impl Output {
         value: &T,
         meanwhile: &mut Meanwhile<'_>,
     ) -> Result<(), ValueError> {
+        self.last_of(value, meanwhile)
+    }
+
+    /// Adds a value to the message and drops it. One that panics then is as one that cannot be encoded.
+    pub(in crate::process) fn last_of<T: Serialize>(
+        &mut self,
+        value: T,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), ValueError> {
         let (start, descriptors) = (self.len, self.descriptors.len());
         let encoding = passing::Encoding::begin();
         let mut serializer = postcard::Serializer {
@@ -86,10 +95,13 @@ impl Output {
         };
         let before = serializer.output.made();
         let result = passing::caught(|| {
+            let value = value; // it is dropped in here, whatever happens
             value.serialize(&mut serializer)?;
             // The receiver takes the value only if it takes as many bytes.
             let made = serializer.output.made() - before;
-            made.serialize(&mut serializer)
+            made.serialize(&mut serializer)?;
+            drop(value);
+            Ok(())
         });
         let Encoder {
             start,
@@ -103,6 +115,10 @@ impl Output {
         }
         if result.is_ok() {
             passing::leaving_into(&mut self.descriptors);
+            // They go with their values: the receiver is to keep few of them before it comes to those.
+            if self.descriptors.len() >= DESCRIPTORS_AT_ONCE {
+                self.segment(Kind::More, meanwhile)?;
+            }
             return Ok(());
         }
         drop(encoding);
@@ -190,6 +206,7 @@ impl Output {
                     done += some;
                     self.midway = true;
                     descriptors = &[];
+                    meanwhile.patience.moved(some)?;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     // Who does not read must not be woken by what there is to read: it would turn in circles.
@@ -199,7 +216,8 @@ impl Output {
                     };
                     let ready = meanwhile.patience.wait(&self.socket, want)?;
                     if let (true, Some(input)) = (ready.readable, &mut meanwhile.input) {
-                        input.pull()?;
+                        let bytes = input.pull()?;
+                        meanwhile.patience.moved(bytes)?;
                     }
                 }
                 Err(error) => return Err(error.into()),

@@ -3,10 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::error::Panic;
+use crate::panic;
 use crate::process::os::Descriptor;
 
 thread_local! {
@@ -140,6 +139,14 @@ fn not_taken() -> VecDeque<Descriptor> {
     }
 }
 
+/// How many have arrived for the value that is being decoded and have not been taken.
+pub(super) fn num_arrived() -> usize {
+    match HAS_ARRIVED.get() {
+        true => ARRIVED.with_borrow(VecDeque::len),
+        false => 0,
+    }
+}
+
 /// What has arrived belongs to nothing.
 pub(super) fn forget() {
     drop(not_taken());
@@ -147,8 +154,8 @@ pub(super) fn forget() {
 
 /// Runs a value's own code. A panic of it refuses the value: whatever is half written or read is put right as after any other failure.
 pub(super) fn caught<T>(code: impl FnOnce() -> postcard::Result<T>) -> postcard::Result<T> {
-    catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|payload| {
-        refuse(format!("its own code panicked: {}", Panic::new(payload)));
+    panic::caught(code).unwrap_or_else(|panic| {
+        refuse(format!("its own code panicked: {panic}"));
         Err(postcard::Error::SerdeSerCustom)
     })
 }

@@ -279,7 +279,7 @@ impl<'de> Deserialize<'de> for Named {
         let name = u32::deserialize(deserializer)?;
         let descriptor = passing::take().ok_or_else(|| D::Error::custom("none came"))?;
         let copy = descriptor.try_clone().map_err(D::Error::custom)?;
-        let inside = os::unspill(copy).map_err(D::Error::custom)?;
+        let inside = os::unspill(copy, 4).map_err(D::Error::custom)?;
         assert_eq!(inside, name.to_le_bytes(), "somebody else's descriptor");
         Ok(Self(name, Arc::new(descriptor)))
     }
@@ -542,7 +542,7 @@ fn the_limit_is_that_of_the_whole_message() {
     let (mut link, socket) = half();
     link.input.set_limit(11);
     let mut sent = Vec::new();
-    for (kind, len) in [(Kind::More, 6), (Kind::More, 0), (Kind::Last, 6)] {
+    for (kind, len) in [(Kind::More, 6), (Kind::More, 1), (Kind::Last, 6)] {
         sent.extend(header(kind, len, 0));
         sent.extend(vec![1; len]);
     }
@@ -931,7 +931,7 @@ fn what_was_read_ahead_is_in_order() {
         for i in 0..100_u64 {
             for _ in 0..5 {
                 match b.input.pull() {
-                    Ok(()) | Err(LinkError::Gone) => {}
+                    Ok(_) | Err(LinkError::Gone) => {}
                     Err(error) => panic!("{error:?}"),
                 }
             }
@@ -969,3 +969,5 @@ fn fields_that_are_left_out_are_noticed() {
     let (bytes, _) = super::alone::encode(&sparse(None), Vec::new()).expect("bytes");
     assert!(super::alone::decode::<Sparse>(&bytes, Default::default()).is_err());
 }
+
+mod bounds;

@@ -229,22 +229,55 @@ pub(in crate::process) fn spill(bytes: &[u8]) -> io::Result<Descriptor> {
     Ok(file.into())
 }
 
-/// The bytes of a file of memory.
-pub(in crate::process) fn unspill(file: Descriptor) -> io::Result<Vec<u8>> {
-    use std::io::{Read, Seek};
-    if !is_file(&file) {
-        // A device can be read for ever, and a pipe be waited for.
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "what came is no file of memory",
-        ));
+/// The bytes of a file of memory, of which there may be so many.
+///
+/// [`io::ErrorKind::InvalidData`] for what another process has sent instead: what is no file, and could be read for ever or never,
+/// a file that is longer, and one whose length changes. Room is made for what has been read, not for what the file says.
+pub(in crate::process) fn unspill(file: Descriptor, most: u64) -> io::Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+
+    const AT_ONCE: usize = 1 << 20;
+    let unfit = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let stat = rustix::fs::fstat(&file)?;
+    let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+    if kind != rustix::fs::FileType::RegularFile {
+        return Err(unfit(format!(
+            "a message in something that is no file ({kind:?})"
+        )));
     }
-    let len = len(&file)?;
-    let mut file = std::fs::File::from(file);
-    file.rewind()?;
+    let len = u64::try_from(stat.st_size).unwrap_or(0);
+    if len > most {
+        return Err(unfit(format!(
+            "a message of {len} bytes, {most} are the most"
+        )));
+    }
+    let file = std::fs::File::from(file);
     let mut bytes = Vec::new();
-    file.take(len).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    // The place to read from is shared with whoever sent it, so it is not used. One byte is asked for beyond the end.
+    loop {
+        let at = bytes.len();
+        let wanted = (len - at as u64).saturating_add(1).min(AT_ONCE as u64);
+        bytes.resize(at + wanted as usize, 0);
+        let read = retried_io(|| file.read_at(&mut bytes[at..], at as u64))?;
+        bytes.truncate(at + read);
+        if bytes.len() as u64 > len || (read == 0 && (at as u64) < len) {
+            return Err(unfit(format!(
+                "a message whose memory had {len} bytes and has another length now"
+            )));
+        }
+        if read == 0 {
+            return Ok(bytes);
+        }
+    }
+}
+
+fn retried_io(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 #[cfg(test)]

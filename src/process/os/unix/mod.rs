@@ -2,6 +2,7 @@
 
 mod child;
 mod memory;
+mod rights;
 mod socket;
 
 use std::io;
@@ -22,6 +23,14 @@ pub(in crate::process) const SUPPORTED: bool = true;
 /// The error of a process that may open no more files.
 pub(in crate::process) fn too_many_files() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
+}
+
+/// Descriptors that a peer may have this process keep for values that have not taken them: half of what it may have open, so that
+/// no peer takes the places of everything else.
+pub(in crate::process) fn most_descriptors_of_a_message() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.unwrap_or(usize::MAX) / 2
 }
 
 /// Whether an error says that no more files may be open.

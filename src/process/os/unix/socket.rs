@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 
-use super::Descriptor;
+use super::{Descriptor, rights};
 use crate::process::os::{DESCRIPTORS_AT_ONCE, Want};
 
 fn socket_pair(kind: SocketType) -> io::Result<(Descriptor, Descriptor)> {
@@ -77,8 +77,10 @@ pub(in crate::process) fn send(
 pub(in crate::process) struct Received {
     /// Bytes; zero at the end of the stream.
     pub(in crate::process) bytes: usize,
-    /// The system dropped descriptors or bytes that had no place.
+    /// The system dropped bytes of a packet that had no place.
     pub(in crate::process) cut: bool,
+    /// The system dropped descriptors: more than [`DESCRIPTORS_AT_ONCE`], or more than this process may have open.
+    pub(in crate::process) lost: bool,
 }
 
 /// Reads what is there; [`io::ErrorKind::WouldBlock`] where there is nothing.
@@ -130,10 +132,10 @@ fn receive_with(
             descriptors.extend(fds);
         }
     }
-    let cut = rustix::net::ReturnFlags::CTRUNC | rustix::net::ReturnFlags::TRUNC;
     Ok(Received {
         bytes: message.bytes,
-        cut: message.flags.intersects(cut),
+        cut: message.flags.contains(ReturnFlags::TRUNC),
+        lost: message.flags.contains(ReturnFlags::CTRUNC),
     })
 }
 
@@ -269,12 +271,18 @@ pub(in crate::process) fn is_stdin(expected: u64) -> bool {
 }
 
 /// Takes standard input, if it is the socket of this identity, and leaves an empty one in its place.
+///
+/// [`io::ErrorKind::PermissionDenied`] where its peer must not lead this process.
 pub(in crate::process) fn take_stdin(expected: u64) -> io::Result<Option<Descriptor>> {
     if !is_stdin(expected) {
         return Ok(None);
     }
+    rights::may_be_led(rustix::stdio::stdin())?;
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let empty = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(empty)?;
     Ok(Some(socket))
 }
+
+#[cfg(test)]
+mod tests;

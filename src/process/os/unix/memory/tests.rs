@@ -104,11 +104,11 @@ fn what_is_no_file_is_not_read() {
         pipe.into(),
         File::open("/").expect("a directory").into(),
     ] {
-        let error = unspill(file).expect_err("it is no file");
+        let error = unspill(file, u64::MAX).expect_err("it is no file");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
     assert_eq!(
-        unspill(spill(b"text").expect("memory")).expect("a file"),
+        unspill(spill(b"text").expect("memory"), 4).expect("a file"),
         b"text"
     );
 }
