@@ -10,7 +10,7 @@ use super::os::{self, Descriptor, Ready, Want};
 
 pub(super) mod alone;
 mod arena;
-mod frame;
+pub(super) mod frame;
 mod input;
 mod output;
 pub(super) mod passing;
