@@ -20,6 +20,9 @@ mod call;
 mod channel;
 mod entry;
 mod error;
+#[cfg(all(unix, any(fuzzing, test)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod os;
 mod pool;
 mod protocol;

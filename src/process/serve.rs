@@ -44,6 +44,14 @@ pub(super) struct Watched {
 }
 
 impl Watched {
+    pub(super) fn new(output: Output) -> Self {
+        Self {
+            output: Mutex::new(output),
+            item_began: AtomicU64::new(0),
+            began: Instant::now(),
+        }
+    }
+
     pub(super) fn output(&self) -> MutexGuard<'_, Output> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,11 +111,7 @@ fn serve_all(socket: Arc<Descriptor>) -> Result<(), LinkError> {
     input.finish(&mut Forever)?;
     input.set_limit(setup.message_limit);
 
-    let watched = Arc::new(Watched {
-        output: Mutex::new(output),
-        item_began: AtomicU64::new(0),
-        began: Instant::now(),
-    });
+    let watched = Arc::new(Watched::new(output));
     watch(
         Arc::clone(input.socket()),
         Arc::clone(&watched),

@@ -32,7 +32,7 @@ pub(super) mod alone;
 mod arena;
 mod arrivals;
 mod bounded;
-mod frame;
+pub(super) mod frame;
 mod input;
 mod output;
 pub(super) mod passing;
