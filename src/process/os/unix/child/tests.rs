@@ -98,26 +98,70 @@ fn what_was_lost_stays_lost() {
     other.reap().expect("it is this one's");
 }
 
+/// A child can end, and its number become another process's, before the descriptor that names it is
+/// opened.
+#[test]
+fn a_number_that_is_no_childs_is_not_given_a_descriptor() {
+    let named = |pid| {
+        let mut child = Child {
+            pid,
+            end: None,
+            lost: AtomicBool::new(false),
+            status: None,
+        };
+        child.name();
+        child
+    };
+    let mut real = start("exec sleep 1000");
+    let again = named(real.pid);
+    assert_eq!(again.leader(), Leader::Runs);
+    assert_eq!(again.end().is_some(), real.end().is_some());
+    real.kill();
+    real.reap().expect("it has not been waited for");
+    let parent = rustix::process::getppid().expect("this test was started");
+    for stranger in [named(real.pid), named(parent)] {
+        assert_eq!(stranger.leader(), Leader::Lost);
+        assert!(stranger.end().is_none() && stranger.has_ended());
+    }
+}
+
+/// A child that leaves a program behind in its group, which holds the other end of the pipe.
+fn leaves_a_program(named: bool) -> (Child, io::PipeReader) {
+    let (_, theirs) = os::stream_pair().expect("sockets");
+    let (held, errors) = io::pipe().expect("a pipe");
+    let mut command = Command::new("sh");
+    command.args(["-c", "sleep 1000 & exit 7"]);
+    let child = Child::start(command, theirs, errors).expect("there is a shell");
+    (if named { child } else { nameless(child) }, held)
+}
+
+/// Whether the program that was left behind has ended within so many milliseconds.
+fn is_closed(held: &io::PipeReader, wait: u64) -> bool {
+    let fd = &mut [PollFd::new(held, PollFlags::IN)];
+    let limit = timespec(Duration::from_millis(wait));
+    poll(fd, Some(&limit)).expect("it can be looked at") > 0
+}
+
 /// What a process has left behind in its group goes as long as the group can be named.
 #[test]
 fn a_group_goes_with_its_leader() {
-    use std::os::fd::AsFd;
     for named in [true, false] {
-        let (_, theirs) = os::stream_pair().expect("sockets");
-        let (held, errors) = io::pipe().expect("a pipe");
-        let mut command = Command::new("sh");
-        // The program that is left behind has the other end of the pipe.
-        command.args(["-c", "sleep 1000 & exit 7"]);
-        let child = Child::start(command, theirs, errors).expect("there is a shell");
-        let mut child = if named { child } else { nameless(child) };
+        let (mut child, held) = leaves_a_program(named);
         assert!(child.wait_until(None));
-        let closed = |wait: i64| {
-            let fd = &mut [PollFd::from_borrowed_fd(held.as_fd(), PollFlags::IN)];
-            let limit = timespec(Duration::from_millis(wait as u64));
-            poll(fd, Some(&limit)).expect("it can be looked at") > 0
-        };
-        assert!(!closed(20), "the program has ended by itself");
+        assert!(!is_closed(&held, 20), "the program has ended by itself");
         assert_eq!(child.reap().expect("it is known").code(), Some(7));
-        assert!(closed(10_000), "the program was left behind");
+        assert!(is_closed(&held, 10_000), "the program was left behind");
     }
+}
+
+/// Where others have taken note of the end of its leader, the group's number is not proof enough.
+#[test]
+fn a_group_without_a_leader_is_not_signalled_by_its_number() {
+    let (mut child, held) = leaves_a_program(false);
+    steal(&child);
+    child.kill();
+    child.reap().expect_err("how it ended is not known");
+    assert!(!is_closed(&held, 20), "it could have been another group");
+    let _ = rustix::process::kill_process_group(child.pid, Signal::KILL);
+    assert!(is_closed(&held, 10_000));
 }
