@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use super::call::{Call, CallError, Contexts};
 use super::os::{self, Descriptor, Peer};
 use super::protocol::{Entry, Hello, Order, Setup, VERSION};
 use super::wire::{Forever, Link, LinkError, Meanwhile, Output, ValueError};
+use crate::panic::caught;
 use crate::worker::{Stop, Stopper};
 
 /// Results are sent at least so often, so that an end loses little and progress is seen.
@@ -64,18 +64,15 @@ impl Watched {
 /// Serves until the other side is gone, and then ends the process.
 pub(super) fn serve(socket: Descriptor) -> ! {
     let socket = Arc::new(socket);
-    let served = catch_unwind(AssertUnwindSafe(|| serve_all(Arc::clone(&socket))));
+    let served = caught(|| serve_all(Arc::clone(&socket)));
     let code = match served {
         Ok(Ok(()) | Err(LinkError::Gone)) => 0,
         Ok(Err(error)) => {
             let _ = writeln!(std::io::stderr(), "scipar worker: {error:?}");
             70
         }
-        // Code of the user's, where no item is to blame: it must not come out of `init`. What it panicked with may do so again.
-        Err(payload) => {
-            std::mem::forget(payload);
-            101
-        }
+        // Code of the user's, where no item is to blame: it must not come out of `init`.
+        Err(_) => 101,
     };
     let _ = std::io::stdout().flush();
     // Whoever takes note of a worker's end also ends what it has left behind. Where nobody is left to do that, it does so itself.
