@@ -1,5 +1,7 @@
 //! Errors of more than one room.
 
+pub(crate) mod excerpt;
+
 use std::any::Any;
 use std::fmt;
 
