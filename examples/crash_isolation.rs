@@ -85,7 +85,8 @@ struct Args {
     poison: Poisons,
 
     /// Bytes of the points that are read at most, unpacked: 500MB, 64GiB
-    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = files::size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "16GiB",
+          value_parser = files::size)]
     max_input_size: u64,
 
     /// Write a line per point: its nine present values, or why it has none

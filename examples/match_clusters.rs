@@ -46,7 +46,8 @@ struct Args {
     right: Option<PathBuf>,
 
     /// Bytes of a file that are read at most, unpacked: 500MB, 64GiB
-    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = files::size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "16GiB",
+          value_parser = files::size)]
     max_input_size: u64,
 
     /// The distance of two points

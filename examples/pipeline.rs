@@ -86,7 +86,8 @@ struct Args {
     window: Option<u32>,
 
     /// Bytes of the points that are read at most, unpacked: 500MB, 64GiB
-    #[arg(long, value_name = "SIZE", default_value = "1TiB", value_parser = files::size)]
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "1TiB",
+          value_parser = files::size)]
     max_input_size: u64,
 
     /// Write the nine present values of every point, in the order of the points

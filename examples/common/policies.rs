@@ -72,15 +72,16 @@ impl<R: Read> Lines<R> {
     }
 }
 
-/// Whether a line is one that the crate's reader skips. The last line of a file without a line break is none: the file may have been
-/// cut short.
+/// Whether a line is one that the crate's reader skips. The last line of a file without a line
+/// break is none: the file may have been cut short.
 pub(crate) fn is_blank(line: &[u8]) -> bool {
     line.is_empty()
         || (line.ends_with(b"\n") || line.ends_with(b"\r")) && line.trim_ascii().is_empty()
 }
 
-/// A header with the names left out that the crate's reader takes no notice of. Each part of a file is read with a header, and with
-/// the whole one that would take as long as the names are many and long.
+/// A header with the names left out that the crate's reader takes no notice of. Each part of a file
+/// is read with a header, and with the whole one that would take as long as the names are many and
+/// long.
 ///
 /// # Errors
 ///

@@ -40,8 +40,9 @@ impl Book {
     pub(crate) fn read(file: impl Read, path: &Path, most: usize) -> Result<Self, Box<dyn Error>> {
         let mut copy = Copied {
             lines: Lines::new(file),
-            line: Vec::new(),
+            text: Vec::new(),
             given: 0,
+            error: None,
             kept: Vec::new(),
             most: most.saturating_add(1),
         };
@@ -103,27 +104,47 @@ impl Book {
 /// The first lines of a file, and a copy of those that are not blank.
 struct Copied<R> {
     lines: Lines<R>,
-    /// The line that is being given, and how much of it was.
-    line: Vec<u8>,
+    /// Lines that are being given, and how much of them was.
+    text: Vec<u8>,
     given: usize,
+    /// What comes after them, if they could not be read.
+    error: Option<io::Error>,
     kept: Vec<Vec<u8>>,
     /// The most lines that are kept; nothing comes after the last of them.
     most: usize,
 }
 
-impl<R: Read> Read for Copied<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.given == self.line.len() {
-            self.line.clear();
-            self.given = 0;
-            if self.kept.len() < self.most
-                && self.lines.read(&mut self.line)?
-                && !is_blank(&self.line)
-            {
-                self.kept.push(self.line.clone());
+impl<R: Read> Copied<R> {
+    /// Reads some lines, as one may be blank and there may be millions of such.
+    fn fill(&mut self) -> io::Result<()> {
+        self.text.clear();
+        self.given = 0;
+        while self.text.len() < 1 << 12 && self.kept.len() < self.most {
+            let start = self.text.len();
+            if !self.lines.read(&mut self.text)? {
+                break;
+            }
+            let line = &self.text[start..];
+            if !is_blank(line) {
+                self.kept.push(line.to_owned());
             }
         }
-        let found = (&self.line[self.given..]).read(buffer)?;
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Copied<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.text.len() {
+            if let Some(error) = self.error.take() {
+                return Err(error);
+            }
+            self.error = self.fill().err();
+            if self.text.is_empty() && self.error.is_none() {
+                return Ok(0);
+            }
+        }
+        let found = (&self.text[self.given..]).read(buffer)?;
         self.given += found;
         Ok(found)
     }

@@ -1,7 +1,8 @@
-//! Text from outside in messages: whatever its length and whatever is in it, a message stays one short line.
+//! Text from outside in messages: whatever its length and whatever is in it, a message stays one
+//! short line.
 //!
-//! Each function gives something to print. What fits is printed as it is; of what does not, a part with an
-//! ellipsis, and how long the whole is.
+//! Each function gives something to print. What fits is printed as it is; of what does not, a part
+//! with an ellipsis, and how long the whole is.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -21,8 +22,8 @@ pub(crate) fn quoted(text: &str) -> impl Display + '_ {
     Quoted(text)
 }
 
-/// A name without quotes: `points.csv`, or `50000000 bytes ...aaaa.csv`, as the end of a path says most.
-/// What would not be visible, such as a line break, is escaped.
+/// A name without quotes: `points.csv`, or `50000000 bytes ...aaaa.csv`, as the end of a path says
+/// most. What would not be visible, such as a line break, is escaped.
 pub(crate) fn name(name: &str) -> impl Display + '_ {
     Name(Cow::Borrowed(name))
 }
@@ -74,7 +75,8 @@ impl Display for Name<'_> {
             }
             _ => &self.0,
         };
-        // Piece by piece, as `escape_debug` would also escape what is visible: quotes and backslashes.
+        // Piece by piece, as `escape_debug` would also escape what is visible: quotes and
+        // backslashes.
         for piece in shown.split_inclusive(['\\', '"', '\'']) {
             let visible = piece.strip_suffix(['\\', '"', '\'']).unwrap_or(piece);
             write!(f, "{}{}", visible.escape_debug(), &piece[visible.len()..])?;

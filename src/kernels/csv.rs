@@ -11,14 +11,15 @@ pub(super) use rows::{Row, Rows};
 
 /// How much a reader of CSV files takes before it refuses.
 ///
-/// Files come from elsewhere: one may be the wrong one, not what its name says, or made to exhaust a machine, as a
-/// few kilobytes of gzip become gigabytes of text. Readers take a file row by row and keep the values only, so
-/// memory grows with what is kept, and time with the length of the text. They refuse a wrong header
-/// before they read on, and whatever exceeds one of these limits as soon as it does:
+/// Files come from elsewhere: one may be the wrong one, not what its name says, or made to exhaust
+/// a machine, as a few kilobytes of gzip become gigabytes of text. Readers take a file row by row
+/// and keep the values only, so memory grows with what is kept, and time with the length of the
+/// text. They refuse a wrong header before they read on, and whatever exceeds one of these limits
+/// as soon as it does:
 ///
 /// | Limit | Default | Why |
 /// |---|---|---|
-/// | [`max_input_bytes`](Self::max_input_bytes) | 16 GiB | a hundred million policies of 170 bytes each |
+/// | [`max_input_bytes`](Self::max_input_bytes) | 16 GiB | 10⁸ policies of 170 bytes each |
 /// | [`max_row_bytes`](Self::max_row_bytes) | 1 MiB | a policy has about 40 bytes |
 /// | [`max_columns`](Self::max_columns) | 131,072 | eight times those of a spreadsheet |
 ///
@@ -36,7 +37,8 @@ pub(super) use rows::{Row, Rows};
 /// assert!(matches!(error, PointsError::TooLarge { limit: 20, .. }));
 /// assert_eq!(
 ///     error.to_string(),
-///     "c.csv: found more than 20 bytes, expected no more: `CsvOptions::max_input_bytes` raises the limit"
+///     "c.csv: found more than 20 bytes, expected no more: \
+///      `CsvOptions::max_input_bytes` raises the limit"
 /// );
 ///
 /// let options = options.max_input_bytes(1 << 40);
@@ -61,7 +63,8 @@ impl CsvOptions {
         }
     }
 
-    /// The most bytes of a file, or of whatever a reader yields: of a compressed file those of the text in it.
+    /// The most bytes of a file, or of whatever a reader yields: of a compressed file those of the
+    /// text in it.
     ///
     /// A longer file on disk is refused before it is read.
     pub const fn max_input_bytes(mut self, bytes: u64) -> Self {
@@ -71,8 +74,8 @@ impl CsvOptions {
 
     /// The most bytes of a row, its line break included.
     ///
-    /// A row is a line, or several where a quoted field has line breaks. A quote that is never closed makes one row of
-    /// the rest of the file, which this limit ends.
+    /// A row is a line, or several where a quoted field has line breaks. A quote that is never
+    /// closed makes one row of the rest of the file, which this limit ends.
     pub const fn max_row_bytes(mut self, bytes: usize) -> Self {
         self.max_row_bytes = bytes;
         self

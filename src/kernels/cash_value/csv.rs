@@ -29,8 +29,8 @@ impl Portfolio {
     ///
     /// # Errors
     ///
-    /// [`CashValueError`] naming the file, line, column, the value found and what was expected. It is the first one in
-    /// the file: what comes after it is not read.
+    /// [`CashValueError`] naming the file, line, column, the value found and what was expected. It
+    /// is the first one in the file: what comes after it is not read.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self, CashValueError> {
         Self::read_csv_with(path, &CsvOptions::new())
     }
@@ -313,5 +313,7 @@ fn read_draws(sheet: &Sheet<'_>) -> Result<Vec<Scenario>, CashValueError> {
     Ok(scenarios)
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,8 @@ pub enum CashValueError {
     /// A number that was cut short is still a number, so a file without its last line break is
     /// refused: nobody can tell whether it is complete.
     #[error(
-        "{}: line {line} has no line break at its end: the file may have been cut short, expected a line break after every line",
+        "{}: line {line} has no line break at its end: the file may have been cut short, \
+         expected a line break after every line",
         excerpt::path(path)
     )]
     Truncated {
@@ -56,7 +57,8 @@ pub enum CashValueError {
     },
     /// A file has more bytes than are read, or the text that is packed in it has.
     #[error(
-        "{}: found more than {limit} bytes, expected no more: `CsvOptions::max_input_bytes` raises the limit",
+        "{}: found more than {limit} bytes, expected no more: \
+         `CsvOptions::max_input_bytes` raises the limit",
         excerpt::path(path)
     )]
     TooLarge {
@@ -368,8 +370,8 @@ impl Place {
     }
 }
 
-/// The lines of rows, in order: as a rule each on the line after the one before, so only where that is not so
-/// something is kept.
+/// The lines of rows, in order: as a rule each on the line after the one before, so only where that
+/// is not so something is kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     /// Rows, and the lines they are on, from which on lines are consecutive.
@@ -388,7 +390,8 @@ impl Lines {
         self.len += 1;
     }
 
-    /// The line of a row, counted from 1; where there is no such row, the line that the next one would be on.
+    /// The line of a row, counted from 1; where there is no such row, the line that the next one
+    /// would be on.
     pub(super) fn of(&self, row: usize) -> u64 {
         let run = self.runs.partition_point(|&(first, _)| first <= row);
         match run.checked_sub(1).map(|run| self.runs[run]) {

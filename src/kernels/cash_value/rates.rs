@@ -35,8 +35,8 @@ pub(super) struct Terms {
     pub(super) is_single: bool,
     pub(super) is_whole_life: bool,
     pub(super) load: f64,
-    /// By policy year, the last one for all later years; empty where there is no charge. One copy for all products that
-    /// have it, as there may be many of both.
+    /// By policy year, the last one for all later years; empty where there is no charge. One copy
+    /// for all products that have it, as there may be many of both.
     charge: Arc<[f64]>,
 }
 

@@ -9,7 +9,8 @@ use super::error::{CashValueError, Lines, Origin, Place};
 use crate::error::excerpt;
 use crate::kernels::csv::{CsvOptions, Row, Rows};
 
-/// A CSV file of which the header was read; [`each`](Self::each) reads the rest, once, as reading a file does.
+/// A CSV file of which the header was read; [`each`](Self::each) reads the rest, once, as reading a
+/// file does.
 pub(super) struct Sheet<'a> {
     path: PathBuf,
     /// Trimmed names.
@@ -115,7 +116,8 @@ impl<'a> Sheet<'a> {
                 header: &self.header,
                 row,
             };
-            // A stray quote joins lines into one field; in a column that is ignored it would go unnoticed.
+            // A stray quote joins lines into one field; in a column that is ignored it would go
+            // unnoticed.
             let mut fields = row.fields();
             if let Some(index) = fields.position(|field| field.contains(['\n', '\r'])) {
                 return Err(line.wrong(index, "a field on one line"));

@@ -13,14 +13,15 @@ impl Clusters {
     ///
     /// The header is `cluster_id,x,y,z`. Lines are in the order of the clusters, whose numbers begin at 0 and
     /// have no gaps. Text is UTF-8, with or without a byte-order mark; fields may be quoted and surrounded
-    /// by spaces; every line ends in a line break; blank lines are skipped. The path becomes the set's name.
+    /// by spaces; every line ends in a line break, LF, CRLF or CR; blank lines are skipped. The path
+    /// becomes the set's name.
     ///
     /// The file is read row by row, and no more of it than [`CsvOptions`] allow.
     ///
     /// # Errors
     ///
-    /// [`PointsError`] naming the file, line, column, the value found and what was expected. It is the first one in the
-    /// file: what comes after it is not read.
+    /// [`PointsError`] naming the file, line, column, the value found and what was expected. It is
+    /// the first one in the file: what comes after it is not read.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self, PointsError> {
         Self::read_csv_with(path, &CsvOptions::new())
     }

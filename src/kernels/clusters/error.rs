@@ -58,7 +58,8 @@ pub enum PointsError {
     },
     /// A coordinate is infinite or not a number.
     #[error(
-        "{}: cluster {cluster}, row {row}, column {column}: found {found}, expected a finite number",
+        "{}: cluster {cluster}, row {row}, column {column}: found {found}, \
+         expected a finite number",
         excerpt::name(set)
     )]
     NotFinite {
@@ -105,7 +106,8 @@ pub enum PointsError {
     /// The last line of a file has no line break: a number that was cut short is still a number, so nobody can
     /// tell whether the file is complete.
     #[error(
-        "{}: line {line} has no line break at its end: the file may have been cut short, expected a line break after every line",
+        "{}: line {line} has no line break at its end: the file may have been cut short, \
+         expected a line break after every line",
         excerpt::path(path)
     )]
     Truncated {
@@ -116,7 +118,8 @@ pub enum PointsError {
     },
     /// A file has more bytes than are read, or the text that is packed in it has.
     #[error(
-        "{}: found more than {limit} bytes, expected no more: `CsvOptions::max_input_bytes` raises the limit",
+        "{}: found more than {limit} bytes, expected no more: \
+         `CsvOptions::max_input_bytes` raises the limit",
         excerpt::path(path)
     )]
     TooLarge {

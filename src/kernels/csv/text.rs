@@ -16,7 +16,8 @@ pub(super) struct Text<'a> {
     /// `buffer[start..valid]` is text that was not taken yet.
     start: usize,
     valid: usize,
-    /// `buffer[valid..filled]` is the beginning of a character, or begins with a byte that is not text.
+    /// `buffer[valid..filled]` is the beginning of a character, or begins with a byte that is not
+    /// text.
     filled: usize,
     /// `buffer[valid]` is not text.
     is_bad: bool,
@@ -76,7 +77,8 @@ impl<'a> Text<'a> {
         Ok(&self.buffer[self.start..self.valid])
     }
 
-    /// Takes so many bytes of what was peeked at, and counts their lines, which end in LF, CRLF or CR.
+    /// Takes so many bytes of what was peeked at, and counts their lines, which end in LF, CRLF or
+    /// CR.
     pub(super) fn take(&mut self, len: usize) {
         for &byte in &self.buffer[self.start..self.start + len] {
             let is_break = byte == b'\r' || byte == b'\n' && self.last != Some(b'\r');
@@ -100,7 +102,8 @@ impl<'a> Text<'a> {
         self.buffer.copy_within(self.valid..self.filled, 0);
         self.filled -= self.valid;
         (self.start, self.valid) = (0, 0);
-        // One byte too many is looked for where no more may come: the file may be just as long as it may be.
+        // One byte too many is looked for where no more may come: the file may be just as long as
+        // it may be.
         let room = self.buffer.len() - self.filled;
         let room = room.min(usize::try_from(self.left).unwrap_or(room).max(1));
         let free = &mut self.buffer[self.filled..self.filled + room];
