@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use scipar::kernels::CsvOptions;
 use scipar::kernels::cash_value::{Assumptions, CashValueError, Portfolio, Projection, Projector};
 use scipar::{Chunking, Pool, Timer, Timing};
 
@@ -41,7 +42,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 
     let assumptions = Assumptions::read_dir(&inputs.tables)?;
     let scenarios = args.scenarios(&assumptions)?;
-    let portfolio = Portfolio::from_csv_reader(files::open(&inputs.points)?, &inputs.points)?;
+    let points = files::open(&inputs.points, args.max_input_size)?;
+    let options = CsvOptions::new().max_input_bytes(args.max_input_size);
+    let portfolio = Portfolio::from_csv_reader_with(points, &inputs.points, &options)?;
     let pool = Pool::builder().workers(args.workers()).build()?;
     let repeat = args.repeat.unwrap_or(1);
     let num_points = portfolio.len() * scenarios.len();

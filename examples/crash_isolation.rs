@@ -15,17 +15,22 @@
 //! * The assumption tables cannot be serialised, so each worker reads them itself when it starts: the pool's *initializer*.
 //! * What can be is sent once to each worker that takes part: the *context* of the run.
 
+#[path = "crash_isolation/book.rs"]
+mod book;
 #[allow(dead_code)] // A part is for programs with several outputs.
 #[path = "common/files.rs"]
 mod files;
 #[path = "crash_isolation/poison.rs"]
 mod poison;
+#[path = "common/policies.rs"]
+mod policies;
 #[path = "common/terminal.rs"]
 mod terminal;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -39,9 +44,10 @@ use scipar::kernels::cash_value::{Assumptions, Portfolio, PresentValues, Project
 use scipar::process::{self, ProcessError, ProcessPool, Stderr, task};
 use scipar::{Chunking, Clock, Outcome, Outcomes, Pool, Timer, Timing, Workers};
 
+use book::{Book, Policy};
 use files::Output;
 use poison::{Fault, Poisons};
-use terminal::{counted, whole};
+use terminal::whole;
 
 /// The points that are priced unless `--points` names others.
 const DEFAULT_POINTS: &str = "model_points_10000.csv";
@@ -78,6 +84,11 @@ struct Args {
           value_parser = Poisons::parse)]
     poison: Poisons,
 
+    /// Bytes of the points that are read at most, unpacked: 500MB, 64GiB
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "16GiB",
+          value_parser = files::size)]
+    max_input_size: u64,
+
     /// Write a line per point: its nine present values, or why it has none
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
@@ -102,17 +113,10 @@ Exit code: 0 if everything but the poisoned points was priced, 2 with one messag
 /// What every worker needs, sent once to each.
 #[derive(Serialize, Deserialize)]
 struct Job {
-    /// The first line of the file.
+    /// The first line of the file, with the names that matter.
     header: String,
     /// Faults by the point's place in the file.
-    faults: Vec<(usize, Fault)>,
-}
-
-/// One item: a policy, as it is in the file.
-#[derive(Serialize, Deserialize)]
-struct Policy {
-    index: usize,
-    line: String,
+    faults: BTreeMap<usize, Fault>,
 }
 
 /// What a worker has for as long as it lives.
@@ -140,9 +144,9 @@ task! {
 
 fn price_one(job: &Job, policy: &Policy) -> Result<[f64; 9], Box<dyn Error>> {
     let model = MODEL.get().ok_or("the initializer has not run")?;
-    let text = format!("{}\n{}\n", job.header, policy.line);
-    let portfolio = Portfolio::from_csv_reader(text.as_bytes(), "a policy")?;
-    if let Some((_, fault)) = job.faults.iter().find(|(index, _)| *index == policy.index) {
+    let text = job.header.as_bytes().chain(policy.line.as_bytes());
+    let portfolio = Portfolio::from_csv_reader(text, "a policy")?;
+    if let Some(fault) = job.faults.get(&policy.index) {
         fault.strike(portfolio.point_ids()[0]);
     }
     let projection = Projector::new(&portfolio, &model.assumptions)
@@ -167,7 +171,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         .map(|path| Output::new(path, [points.as_path()]))
         .transpose()?;
 
-    let book = Book::read(&points, if args.quick { FEW } else { usize::MAX })?;
+    let file = files::open(&points, args.max_input_size)?;
+    let book = Book::read(file, &points, if args.quick { FEW } else { usize::MAX })?;
     let faults = book.faults(&args.poison, &points)?;
     let assumptions = Assumptions::read_dir(&tables)?;
     let timer = Timer::start();
@@ -189,78 +194,6 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         }
     }
     terminal::print(&report)
-}
-
-/// The portfolio, whole and line by line.
-struct Book {
-    portfolio: Portfolio,
-    header: String,
-    policies: Vec<Policy>,
-}
-
-impl Book {
-    /// Reads the first policies of a file, and checks them.
-    fn read(path: &Path, most: usize) -> Result<Self, Box<dyn Error>> {
-        let text = io::read_to_string(files::open(path)?)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let mut lines = text
-            .split(['\n', '\r'])
-            .filter(|line| !line.trim().is_empty());
-        let header = lines.next().unwrap_or_default().to_owned();
-        let policies: Vec<Policy> = lines
-            .take(most)
-            .enumerate()
-            .map(|(index, line)| Policy {
-                index,
-                line: line.to_owned(),
-            })
-            .collect();
-        // As it is, unless there is more: errors then have the numbers of its lines.
-        let first: String;
-        let text = match policies.len() < most {
-            true => &text,
-            false => {
-                let lines = policies.iter().map(|policy| policy.line.as_str());
-                let lines = std::iter::once(header.as_str()).chain(lines);
-                first = lines.flat_map(|line| [line, "\n"]).collect();
-                &first
-            }
-        };
-        let portfolio = Portfolio::from_csv_reader(text.as_bytes(), path)?;
-        if portfolio.len() != policies.len() {
-            let (shown, found) = (path.display(), portfolio.len());
-            let lines = counted(policies.len(), "line");
-            let message = format!("{shown}: found {found} points on {lines}, expected one on each");
-            return Err(message.into());
-        }
-        Ok(Self {
-            portfolio,
-            header,
-            policies,
-        })
-    }
-
-    /// The places of the points that are to go wrong.
-    fn faults(
-        &self,
-        poisons: &Poisons,
-        path: &Path,
-    ) -> Result<Vec<(usize, Fault)>, Box<dyn Error>> {
-        let mut faults = Vec::new();
-        for &(fault, id) in &poisons.0 {
-            let ids = self.portfolio.point_ids();
-            let Some(index) = ids.iter().position(|point| *point == id) else {
-                let (shown, count) = (path.display(), ids.len());
-                let message = format!("--poison: no point {id} among the first {count} of {shown}");
-                return Err(message.into());
-            };
-            if faults.iter().any(|(other, _)| *other == index) {
-                return Err(format!("--poison: point {id} has two faults").into());
-            }
-            faults.push((index, fault));
-        }
-        Ok(faults)
-    }
 }
 
 /// What the processes brought.

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use scipar::kernels::CsvOptions;
 use scipar::kernels::chamfer::{self, Chamfer, Matching, Nearest};
 use scipar::kernels::clusters::{Clusters, PointsError, generate};
 use scipar::{Pool, Timing, Workers};
@@ -43,6 +44,11 @@ struct Args {
     /// Clusters of the right side, .csv or .csv.gz [default: 200 random ones]
     #[arg(long, value_name = "FILE", requires = "left")]
     right: Option<PathBuf>,
+
+    /// Bytes of a file that are read at most, unpacked: 500MB, 64GiB
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "16GiB",
+          value_parser = files::size)]
+    max_input_size: u64,
 
     /// The distance of two points
     #[arg(long, value_enum, default_value = "euclidean")]
@@ -168,7 +174,9 @@ impl Args {
 
     fn clusters(&self) -> Result<(Clusters, Clusters), Box<dyn Error>> {
         let read = |path: &Path| -> Result<Clusters, Box<dyn Error>> {
-            Ok(Clusters::from_csv_reader(files::open(path)?, path)?)
+            let file = files::open(path, self.max_input_size)?;
+            let options = CsvOptions::new().max_input_bytes(self.max_input_size);
+            Ok(Clusters::from_csv_reader_with(file, path, &options)?)
         };
         match (&self.left, &self.right) {
             (Some(left), Some(right)) => Ok((read(left)?, read(right)?)),

@@ -7,7 +7,7 @@
 //! A reader cuts the file into blocks of lines. The workers of a pool parse and price one block each, with the kernel of the example
 //! `cash_value` on one thread. This thread takes the results in the order of the file, adds them up and writes them. At most `--window`
 //! blocks are in flight, that is read and not yet written, so memory is bounded whatever the file's length, and a slow disk at either end holds
-//! up the rest.
+//! up the rest. For the same reason `--max-input-size` is large here: it only ends what has no end.
 //!
 //! Rows and totals have the same bits for any number of workers and any size of block. One kind of policy could break that: if it is past its
 //! term when the projection begins, the model ends it with the last month of whatever it is projected with, here its block. It is refused,
@@ -18,6 +18,8 @@ mod blocks;
 #[allow(dead_code)] // A part is for programs with several outputs.
 #[path = "common/files.rs"]
 mod files;
+#[path = "common/policies.rs"]
+mod policies;
 #[path = "common/terminal.rs"]
 mod terminal;
 
@@ -82,6 +84,11 @@ struct Args {
     /// Blocks in flight: read and not yet written [default: 4 per worker]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole(1..=1_000_000))]
     window: Option<u32>,
+
+    /// Bytes of the points that are read at most, unpacked: 500MB, 64GiB
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "1TiB",
+          value_parser = files::size)]
+    max_input_size: u64,
 
     /// Write the nine present values of every point, in the order of the points
     #[arg(long, value_name = "FILE.csv")]
@@ -152,6 +159,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             .window
             .map_or(4 * pool.num_workers(), |blocks| blocks as usize),
         most: if args.quick { FEW } else { u64::MAX },
+        most_bytes: args.max_input_size,
         keeps_rows: args.out.is_some(),
     };
 
@@ -183,6 +191,7 @@ struct Task<'a> {
     block: usize,
     window: usize,
     most: u64,
+    most_bytes: u64,
     /// Somebody wants the rows, and not only their sums.
     keeps_rows: bool,
 }
@@ -252,7 +261,7 @@ impl Task<'_> {
     }
 
     fn blocks(&self) -> Result<Blocks<impl io::Read + Send>, Failure> {
-        let file = files::open(self.points).map_err(Failure::Input)?;
+        let file = files::open(self.points, self.most_bytes).map_err(Failure::Input)?;
         Ok(Blocks::new(file, self.points, self.block, self.most)?)
     }
 

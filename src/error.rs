@@ -1,5 +1,7 @@
 //! Errors of more than one room.
 
+pub(crate) mod excerpt;
+
 use crate::panic::Panic;
 
 /// Why a task or a worker has no result.

@@ -8,7 +8,7 @@ use clap::Parser;
 use scipar::Workers;
 use scipar::kernels::cash_value::{Assumptions, CashValueError};
 
-use crate::files::Output;
+use crate::files::{self, Output};
 use crate::scenarios::Scenarios;
 use crate::terminal::whole;
 
@@ -48,6 +48,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = whole(1..=1024))]
     workers: Option<u32>,
+
+    /// Bytes of the points that are read at most, unpacked: 500MB, 64GiB
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, default_value = "16GiB",
+          value_parser = files::size)]
+    pub(crate) max_input_size: u64,
 
     /// Write the nine present values of every point
     #[arg(long, value_name = "FILE.csv")]

@@ -1,5 +1,6 @@
 //! The list of scenarios on the command line: `3`, `1,3,5-10`, `all`.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use scipar::kernels::cash_value::{Assumptions, CashValueError};
@@ -48,9 +49,10 @@ impl Scenarios {
         let Self::Listed(ranges) = self else {
             return Ok(known);
         };
+        let in_table: HashSet<u32> = known.iter().copied().collect();
         let mut numbers = Vec::new();
         for id in ranges.iter().cloned().flatten() {
-            if !known.contains(&id) {
+            if !in_table.contains(&id) {
                 return Err(CashValueError::UnknownScenario { id, known });
             }
             numbers.push(id);

@@ -14,14 +14,18 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Opens a file for reading; one that starts like gzip is unpacked on the way, whatever its name.
 ///
+/// Reading it fails after `most` bytes, unpacked ones where it is packed: a few kilobytes of gzip
+/// can be gigabytes of text.
+///
 /// # Errors
 ///
-/// A message that names the file, if it cannot be opened, is a directory, or is called `.gz`
-/// and does not start like gzip.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Box<dyn Error>> {
+/// A message that names the file, if it cannot be opened, is a directory, is called `.gz`
+/// and does not start like gzip, or is longer than `most` bytes as it is.
+pub(crate) fn open(path: &Path, most: u64) -> Result<Box<dyn Read + Send>, Box<dyn Error>> {
     let failed = |e: io::Error| format!("cannot read {}: {e}", path.display());
     let mut file = File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
+    let data = file.metadata().map_err(failed)?;
+    if data.is_dir() {
         return Err(format!("{}: is a directory, expected a file", path.display()).into());
     }
     // A pipe may give its first bytes one by one.
@@ -32,13 +36,77 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, Box<dyn Error>> 
         .map_err(failed)?;
     let reader = BufReader::new(Cursor::new(start.clone()).chain(file));
     if start.starts_with(&GZIP_MAGIC) {
-        return Ok(Box::new(MultiGzDecoder::new(reader)));
+        return Ok(Box::new(Limited::new(MultiGzDecoder::new(reader), most)));
     }
     if is_gzip_name(path) && !start.is_empty() {
         let message = "is not a gzip file, expected one because of its name";
         return Err(format!("{}: {message}", path.display()).into());
     }
-    Ok(Box::new(reader))
+    if data.is_file() && data.len() > most {
+        return Err(failed(too_long(most)).into());
+    }
+    Ok(Box::new(Limited::new(reader, most)))
+}
+
+fn too_long(most: u64) -> io::Error {
+    let message = "expected no more: --max-input-size raises the limit";
+    io::Error::other(format!("found more than {most} bytes, {message}"))
+}
+
+/// A reader that fails where there are too many bytes.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+    most: u64,
+}
+
+impl<R> Limited<R> {
+    fn new(reader: R, most: u64) -> Self {
+        Self {
+            reader,
+            left: most,
+            most,
+        }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Where no byte is left, one is looked for: there may be none.
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).max(1);
+        let room = room.min(buffer.len());
+        let found = self.reader.read(&mut buffer[..room])?;
+        match self.left.checked_sub(found as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(found)
+            }
+            None => Err(too_long(self.most)),
+        }
+    }
+}
+
+/// Reads a number of bytes: `1000000`, `500MB`, `16GiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let end = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = text[..text.len() - end.len()].parse::<u64>().ok();
+    let (power, base) = match end.to_ascii_lowercase().as_str() {
+        "" | "b" => (0, 1_000_u64),
+        "kb" => (1, 1_000),
+        "mb" => (2, 1_000),
+        "gb" => (3, 1_000),
+        "tb" => (4, 1_000),
+        "kib" => (1, 1_024),
+        "mib" => (2, 1_024),
+        "gib" => (3, 1_024),
+        "tib" => (4, 1_024),
+        _ => (u32::MAX, 1_024),
+    };
+    let unit = base.checked_pow(power);
+    let size = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+    size.filter(|size| *size > 0).ok_or_else(|| {
+        "expected a number of bytes of at least 1, such as 1000000, 500MB or 16GiB".to_owned()
+    })
 }
 
 fn is_gzip_name(path: &Path) -> bool {

@@ -1,18 +1,21 @@
 //! The first stage: a file of policies as blocks of lines, so that no more of it is in memory than the blocks in flight.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scipar::kernels::CsvOptions;
 use scipar::kernels::cash_value::{CashValueError, Portfolio};
 
-/// Bytes of a line. One that is longer is no policy, and would be in memory as a whole.
-const LONGEST_LINE: usize = 1 << 20;
+use crate::policies::{Lines, is_blank, short_header};
 
 /// Some lines of a file that follow each other, with the file's header.
 #[derive(Debug)]
 pub(crate) struct Block {
+    /// As it is in the file, for messages.
     header: Arc<[u8]>,
+    /// With the names that matter.
+    short_header: Arc<[u8]>,
     /// Number of the first line, counted from 1, the header being the first line of the file.
     first_line: u64,
     lines: Vec<u8>,
@@ -25,7 +28,7 @@ impl Block {
     ///
     /// Those of the crate's reader, with lines of the block.
     pub(crate) fn portfolio(&self, path: &Path) -> Result<Portfolio, CashValueError> {
-        self.read(path, 0)
+        read(&self.short_header, 0, &self.lines, path)
     }
 
     /// The same policies, with the lines counted as in the file: blank lines, which the crate's reader counts and skips, stand for the
@@ -35,7 +38,8 @@ impl Block {
     ///
     /// Those of the crate's reader, with lines of the file.
     pub(crate) fn portfolio_in_place(&self, path: &Path) -> Result<Portfolio, CashValueError> {
-        self.read(path, self.first_line.saturating_sub(2))
+        let blank_lines = self.first_line.saturating_sub(2);
+        read(&self.header, blank_lines, &self.lines, path)
     }
 
     /// The lines one by one, each as a block of its own and with its number.
@@ -47,33 +51,39 @@ impl Block {
         &self,
         path: &Path,
     ) -> Result<impl Iterator<Item = (u64, Result<Block, CashValueError>)>, CashValueError> {
-        let text = self.header.chain(self.lines.as_slice());
+        let text = self.short_header.chain(self.lines.as_slice());
         let mut lines = Blocks::new(text, path, 1, u64::MAX)?;
         Ok(std::iter::from_fn(move || {
             let single = lines.next()?;
             // The header is line 1 of `text`, and this block's first line the second one.
-            Some((lines.line + self.first_line - 2, single))
+            Some((lines.lines.count + self.first_line - 2, single))
         }))
     }
+}
 
-    fn read(&self, path: &Path, blank_lines: u64) -> Result<Portfolio, CashValueError> {
-        // Not LF, which would be one line break together with a header's CR.
-        let blank_lines = io::repeat(b'\r').take(blank_lines);
-        let text = self.header.chain(blank_lines).chain(self.lines.as_slice());
-        Portfolio::from_csv_reader(text, path)
-    }
+fn read(
+    header: &[u8],
+    blank_lines: u64,
+    lines: &[u8],
+    path: &Path,
+) -> Result<Portfolio, CashValueError> {
+    // Not LF, which would be one line break together with a header's CR.
+    let blank_lines = io::repeat(b'\r').take(blank_lines);
+    let text = header.chain(blank_lines).chain(lines);
+    // What is in memory was limited when it was read.
+    let options = CsvOptions::new().max_input_bytes(u64::MAX);
+    Portfolio::from_csv_reader_with(text, path, &options)
 }
 
 /// Reads a file block by block.
 pub(crate) struct Blocks<R> {
     path: PathBuf,
-    reader: BufReader<R>,
+    lines: Lines<R>,
     header: Arc<[u8]>,
+    short_header: Arc<[u8]>,
     lines_per_block: usize,
     /// Lines that are still to be read, at most.
     left: u64,
-    /// Lines read so far.
-    line: u64,
     /// A block was handed out: a file with a header and nothing else is one block without lines, and refused as such.
     begun: bool,
     ended: bool,
@@ -84,7 +94,7 @@ impl<R: Read> Blocks<R> {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read.
+    /// If the file cannot be read, or has another header.
     pub(crate) fn new(
         reader: R,
         path: &Path,
@@ -93,11 +103,11 @@ impl<R: Read> Blocks<R> {
     ) -> Result<Self, CashValueError> {
         let mut blocks = Self {
             path: path.to_owned(),
-            reader: BufReader::with_capacity(1 << 16, reader),
+            lines: Lines::new(reader),
             header: Arc::new([]),
+            short_header: Arc::new([]),
             lines_per_block,
             left: most,
-            line: 0,
             begun: false,
             ended: false,
         };
@@ -107,52 +117,24 @@ impl<R: Read> Blocks<R> {
             if !blocks.read_line(&mut header)? {
                 break;
             }
-            if blocks.line == 1 && header.starts_with(b"\xEF\xBB\xBF") {
+            if blocks.lines.count == 1 && header.starts_with(b"\xEF\xBB\xBF") {
                 header.drain(..3);
             }
         }
+        blocks.short_header = short_header(&header, path)?.into();
         blocks.header = header.into();
         Ok(blocks)
     }
 
-    /// Appends a line with its line break, LF, CRLF or CR; says whether there was one more.
     fn read_line(&mut self, text: &mut Vec<u8>) -> Result<bool, CashValueError> {
-        let start = text.len();
-        loop {
-            let bytes = match self.reader.fill_buf() {
-                Ok(bytes) => bytes,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(self.unreadable(source)),
-            };
-            let after_cr = text.len() > start && text.last() == Some(&b'\r');
-            let (length, is_whole) = match bytes.iter().position(|b| matches!(b, b'\n' | b'\r')) {
-                _ if bytes.is_empty() => (0, true),
-                _ if after_cr => (usize::from(bytes[0] == b'\n'), true),
-                Some(end) => (end + 1, bytes[end] == b'\n'),
-                None => (bytes.len(), false),
-            };
-            text.extend_from_slice(&bytes[..length]);
-            self.reader.consume(length);
-            if text.len() - start > LONGEST_LINE {
-                let line = self.line + 1;
-                let message = format!("line {line} is longer than {LONGEST_LINE} bytes");
-                return Err(self.unreadable(io::Error::other(message)));
-            }
-            if is_whole {
-                let found = text.len() > start;
-                self.line += u64::from(found);
-                return Ok(found);
-            }
-        }
-    }
-
-    fn unreadable(&self, source: io::Error) -> CashValueError {
-        let path = self.path.clone();
-        CashValueError::Read { path, source }
+        self.lines.read(text).map_err(|source| {
+            let path = self.path.clone();
+            CashValueError::Read { path, source }
+        })
     }
 
     fn read_block(&mut self) -> Result<Option<Block>, CashValueError> {
-        let (mut lines, mut count, mut first_line) = (Vec::new(), 0, self.line + 1);
+        let (mut lines, mut count, mut first_line) = (Vec::new(), 0, self.lines.count + 1);
         // A quote that is not closed goes on in the next line. The crate's reader refuses that, and has to see it: so such a line is not
         // the last one of a block.
         let mut is_open = false;
@@ -165,7 +147,7 @@ impl<R: Read> Blocks<R> {
             if is_blank(&lines[start..]) {
                 if start == 0 {
                     lines.clear();
-                    first_line = self.line + 1;
+                    first_line = self.lines.count + 1;
                     continue;
                 }
             } else {
@@ -181,6 +163,7 @@ impl<R: Read> Blocks<R> {
         self.begun = true;
         Ok(Some(Block {
             header: Arc::clone(&self.header),
+            short_header: Arc::clone(&self.short_header),
             first_line,
             lines,
         }))
@@ -198,11 +181,4 @@ impl<R: Read> Iterator for Blocks<R> {
         self.ended |= !matches!(block, Ok(Some(_)));
         block.transpose()
     }
-}
-
-/// Whether a line is one that the crate's reader skips. The last line of a file without a line break is none: the file may have been
-/// cut short.
-fn is_blank(line: &[u8]) -> bool {
-    line.is_empty()
-        || (line.ends_with(b"\n") || line.ends_with(b"\r")) && line.trim_ascii().is_empty()
 }

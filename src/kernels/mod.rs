@@ -3,4 +3,9 @@
 pub mod cash_value;
 pub mod chamfer;
 pub mod clusters;
+#[cfg(feature = "csv")]
+mod csv;
 pub mod quartic;
+
+#[cfg(feature = "csv")]
+pub use csv::CsvOptions;

@@ -1,5 +1,6 @@
 //! Why a measurement cannot be made, or says nothing.
 
+use crate::error::excerpt;
 use crate::pool::PoolError;
 
 /// Why a study cannot be made or a law not be fitted.
@@ -7,13 +8,16 @@ use crate::pool::PoolError;
 #[non_exhaustive]
 pub enum MeasureError {
     /// A study needs the run with one worker, which all others are compared with.
-    #[error("the worker counts {counts:?} lack 1, which speed-up is measured against")]
+    #[error(
+        "the worker counts {} lack 1, which speed-up is measured against",
+        excerpt::few(counts)
+    )]
     NoBaseline {
         /// The counts that were asked for.
         counts: Vec<usize>,
     },
     /// No pool has zero workers.
-    #[error("the worker counts {counts:?} have a 0 among them")]
+    #[error("the worker counts {} have a 0 among them", excerpt::few(counts))]
     ZeroWorkers {
         /// The counts that were asked for.
         counts: Vec<usize>,

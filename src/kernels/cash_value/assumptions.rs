@@ -1,10 +1,11 @@
 //! Checked assumptions: tables, scalars, and the scenario in use.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::error::{CashValueError, Origin};
 use super::rates::Rates;
 use super::tables::{MortalityTable, Product, Scalars, Scenario, SurrenderCharge, Tables};
+use crate::error::excerpt;
 
 /// Tables and scalars that were checked, with one scenario selected.
 ///
@@ -42,6 +43,10 @@ pub struct Assumptions {
     scenario: usize,
     /// Derived from `tables`.
     rates: Rates,
+    /// By name: index into `tables.products`.
+    product_of: HashMap<String, usize>,
+    /// By number: index into `tables.normal_draws`.
+    scenario_of: HashMap<u32, usize>,
 }
 
 /// Where each table came from, for messages.
@@ -86,20 +91,21 @@ impl Assumptions {
             &origins.products,
         )?;
         check_spot_rates(&tables.spot_rates, &origins.spot_rates)?;
-        check_draws(&tables.normal_draws, &origins.normal_draws)?;
+        let scenario_of = check_draws(&tables.normal_draws, &origins.normal_draws)?;
         check_scalars(&scalars)?;
-        let first = |draws: &[Scenario]| {
-            let one = draws.iter().position(|scenario| scenario.id == 1);
-            one.or_else(|| (0..draws.len()).min_by_key(|&i| draws[i].id))
-                .unwrap_or(0)
-        };
-        let scenario = first(&tables.normal_draws);
-        let rates = Rates::new(&tables);
+        let lowest = scenario_of.iter().min_by_key(|&(id, _)| id);
+        let scenario = scenario_of.get(&1).or(lowest.map(|(_, index)| index));
+        let scenario = scenario.copied().unwrap_or(0);
+        let products = tables.products.iter().enumerate();
+        let product_of = products.map(|(index, product)| (product.id.clone(), index));
+        let (product_of, rates) = (product_of.collect(), Rates::new(&tables));
         Ok(Assumptions {
             tables,
             scalars,
             scenario,
             rates,
+            product_of,
+            scenario_of,
         })
     }
 
@@ -145,12 +151,16 @@ impl Assumptions {
 
     /// The index of a scenario among the draws.
     fn find_scenario(&self, id: u32) -> Result<usize, CashValueError> {
-        let scenarios = &self.tables.normal_draws;
-        let found = scenarios.iter().position(|scenario| scenario.id == id);
-        found.ok_or_else(|| {
-            let known = scenarios.iter().map(|scenario| scenario.id).collect();
+        self.scenario_of.get(&id).copied().ok_or_else(|| {
+            let scenarios = self.tables.normal_draws.iter();
+            let known = scenarios.map(|scenario| scenario.id).collect();
             CashValueError::UnknownScenario { id, known }
         })
+    }
+
+    /// The index of a product among the products.
+    pub(super) fn find_product(&self, id: &str) -> Option<usize> {
+        self.product_of.get(id).copied()
     }
 
     pub(super) fn scenario_of(&self, id: u32) -> Result<&Scenario, CashValueError> {
@@ -171,15 +181,15 @@ fn check_mortality(table: &MortalityTable, origin: &Origin) -> Result<(), CashVa
         });
     }
     if table.first_age < 0 {
-        return Err(origin.value(0, "age", table.first_age, "an age of at least 0"));
+        return Err(origin.number(0, "age", table.first_age, "an age of at least 0"));
     }
     for (row, rates) in table.rates.iter().enumerate() {
         if rates.len() != columns {
             let expected = format!("{columns} rates as in the first row");
-            return Err(origin.value(row, "rates", rates.len(), expected));
+            return Err(origin.number(row, "rates", rates.len(), expected));
         }
         for (year, &rate) in rates.iter().enumerate() {
-            check_share(rate, origin, row, &year.to_string())?;
+            check_share(rate, origin, row, || year.to_string())?;
         }
     }
     Ok(())
@@ -189,20 +199,16 @@ fn check_charges(charges: &[SurrenderCharge], origin: &Origin) -> Result<(), Cas
     let mut seen = HashSet::new();
     for (index, charge) in charges.iter().enumerate() {
         if !seen.insert(&charge.id) {
-            return Err(origin.value(
-                index,
-                "id",
-                &charge.id,
-                "a charge that is not yet in the table",
-            ));
+            let expected = "a charge that is not yet in the table";
+            return Err(origin.text(index, "id", &charge.id, expected));
         }
         if charge.rates.is_empty() {
             return Err(CashValueError::Empty {
-                table: format!("{}: {}", origin.name(), charge.id),
+                table: format!("{}: {}", origin.name(), excerpt::name(&charge.id)),
             });
         }
         for (year, &rate) in charge.rates.iter().enumerate() {
-            check_share(rate, origin, year, &charge.id)?;
+            check_share(rate, origin, year, || charge.id.clone())?;
         }
     }
     Ok(())
@@ -218,23 +224,22 @@ fn check_products(
             table: origin.name(),
         });
     }
+    let known: HashSet<&str> = charges.iter().map(|charge| charge.id.as_str()).collect();
     let mut seen = HashSet::new();
     for (row, product) in products.iter().enumerate() {
         if !seen.insert(&product.id) {
-            return Err(origin.value(
-                row,
-                "spec_id",
-                &product.id,
-                "a product that is not yet in the table",
-            ));
+            let expected = "a product that is not yet in the table";
+            return Err(origin.text(row, "spec_id", &product.id, expected));
         }
-        check_share(product.premium_load, origin, row, "load_prem_rate")?;
+        check_share(product.premium_load, origin, row, || {
+            "load_prem_rate".to_owned()
+        })?;
         if let Some(id) = &product.surrender_charge
-            && !charges.iter().any(|charge| charge.id == *id)
+            && !known.contains(id.as_str())
         {
-            let known: Vec<&str> = charges.iter().map(|charge| charge.id.as_str()).collect();
-            let expected = format!("a surrender charge of {known:?}");
-            return Err(origin.value(row, "surr_charge_id", id, expected));
+            let known = excerpt::few(charges.iter().map(|charge| excerpt::quoted(&charge.id)));
+            let expected = format!("a surrender charge of {known}");
+            return Err(origin.text(row, "surr_charge_id", id, expected));
         }
     }
     Ok(())
@@ -251,46 +256,39 @@ fn check_spot_rates(rates: &[f64], origin: &Origin) -> Result<(), CashValueError
         .position(|&rate| !(rate.is_finite() && rate > -1.0))
     {
         None => Ok(()),
-        Some(year) => Err(origin.value(
-            year,
-            "zero_spot",
-            rates[year],
-            "a finite number greater than -1",
-        )),
+        Some(year) => {
+            let expected = "a finite number greater than -1";
+            Err(origin.number(year, "zero_spot", rates[year], expected))
+        }
     }
 }
 
-fn check_draws(scenarios: &[Scenario], origin: &Origin) -> Result<(), CashValueError> {
+/// Gives the index of each scenario.
+fn check_draws(
+    scenarios: &[Scenario],
+    origin: &Origin,
+) -> Result<HashMap<u32, usize>, CashValueError> {
     if scenarios.is_empty() {
         return Err(CashValueError::Empty {
             table: origin.name(),
         });
     }
-    let mut seen = HashSet::new();
+    let mut index_of = HashMap::new();
     for (row, scenario) in scenarios.iter().enumerate() {
-        if !seen.insert(scenario.id) {
-            return Err(origin.value(
-                row,
-                "scen_id",
-                scenario.id,
-                "a scenario that is not yet in the table",
-            ));
+        if index_of.insert(scenario.id, row).is_some() {
+            let expected = "a scenario that is not yet in the table";
+            return Err(origin.number(row, "scen_id", scenario.id, expected));
         }
-        let table = format!("{}: scenario {}", origin.name(), scenario.id);
+        let table = || format!("{}: scenario {}", origin.name(), scenario.id);
         if scenario.draws.is_empty() {
-            return Err(CashValueError::Empty { table });
+            return Err(CashValueError::Empty { table: table() });
         }
         if let Some(month) = scenario.draws.iter().position(|draw| !draw.is_finite()) {
-            let draw = scenario.draws[month];
-            return Err(Origin::Memory(table).value(
-                month,
-                "std_norm_rand",
-                draw,
-                "a finite number",
-            ));
+            let (origin, draw) = (Origin::Memory(table()), scenario.draws[month]);
+            return Err(origin.number(month, "std_norm_rand", draw, "a finite number"));
         }
     }
-    Ok(())
+    Ok(index_of)
 }
 
 fn check_scalars(scalars: &Scalars) -> Result<(), CashValueError> {
@@ -326,11 +324,11 @@ fn check_share(
     value: f64,
     origin: &Origin,
     row: usize,
-    column: &str,
+    column: impl Fn() -> String,
 ) -> Result<(), CashValueError> {
     match (0.0..=1.0).contains(&value) {
         true => Ok(()),
-        false => Err(origin.value(row, column, value, "a number from 0 to 1")),
+        false => Err(origin.number(row, &column(), value, "a number from 0 to 1")),
     }
 }
 

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::error::excerpt;
+#[cfg(feature = "csv")]
+use crate::kernels::csv::Fault;
+
 /// Why a table, a portfolio or a projection was refused.
 ///
 /// Messages are one line, lower case, and name the place (file and line, or table and row), the
@@ -18,7 +22,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum CashValueError {
     /// A file is missing, is a directory, or could not be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", excerpt::path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -26,7 +30,10 @@ pub enum CashValueError {
         source: std::io::Error,
     },
     /// A file holds bytes that are not text: invalid UTF-8, or a zero byte.
-    #[error("{}: line {line} is not text, expected comma-separated values in UTF-8", path.display())]
+    #[error(
+        "{}: line {line} is not text, expected comma-separated values in UTF-8",
+        excerpt::path(path)
+    )]
     NotText {
         /// The file.
         path: PathBuf,
@@ -37,21 +44,69 @@ pub enum CashValueError {
     ///
     /// A number that was cut short is still a number, so a file without its last line break is
     /// refused: nobody can tell whether it is complete.
-    #[error("{}: line {line} has no line break at its end: the file may have been cut short, expected a line break after every line", path.display())]
+    #[error(
+        "{}: line {line} has no line break at its end: the file may have been cut short, \
+         expected a line break after every line",
+        excerpt::path(path)
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
         /// The last line, counted from 1.
         line: u64,
     },
+    /// A file has more bytes than are read, or the text that is packed in it has.
+    #[error(
+        "{}: found more than {limit} bytes, expected no more: \
+         `CsvOptions::max_input_bytes` raises the limit",
+        excerpt::path(path)
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes that are read.
+        limit: u64,
+    },
+    /// A row of a file is longer than rows may be.
+    #[error(
+        "{}: line {line}: found a row of more than {limit} bytes, expected no more: \
+         a quote may not be closed, else `CsvOptions::max_row_bytes` raises the limit",
+        excerpt::path(path)
+    )]
+    RowTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The line on which the row begins, counted from 1.
+        line: u64,
+        /// The most bytes that a row may have.
+        limit: usize,
+    },
+    /// A row of a file has more columns than there may be.
+    #[error(
+        "{}: line {line}: found more than {limit} columns, expected no more: \
+         `CsvOptions::max_columns` raises the limit",
+        excerpt::path(path)
+    )]
+    TooManyColumns {
+        /// The file.
+        path: PathBuf,
+        /// The line on which the row begins, counted from 1.
+        line: u64,
+        /// The most columns that there may be.
+        limit: usize,
+    },
     /// A table or a portfolio has no rows.
-    #[error("{table}: no rows, expected at least one")]
+    #[error("{}: no rows, expected at least one", excerpt::name(table))]
     Empty {
         /// The file, or the name of the table in memory.
         table: String,
     },
     /// A column is not in the header.
-    #[error("{}: line 1: no column \"{column}\", expected it in the header", path.display())]
+    #[error(
+        "{}: line 1: no column {}, expected it in the header",
+        excerpt::path(path),
+        excerpt::quoted(column)
+    )]
     MissingColumn {
         /// The file.
         path: PathBuf,
@@ -59,7 +114,11 @@ pub enum CashValueError {
         column: String,
     },
     /// A column is in the header more than once.
-    #[error("{}: line 1: column {column:?} appears more than once", path.display())]
+    #[error(
+        "{}: line 1: column {} appears more than once",
+        excerpt::path(path),
+        excerpt::quoted(column)
+    )]
     RepeatedColumn {
         /// The file.
         path: PathBuf,
@@ -67,7 +126,11 @@ pub enum CashValueError {
         column: String,
     },
     /// A column is in the header that has no meaning in this table.
-    #[error("{}: line 1: column {column:?} is unknown, expected {expected}", path.display())]
+    #[error(
+        "{}: line 1: column {} is unknown, expected {expected}",
+        excerpt::path(path),
+        excerpt::quoted(column)
+    )]
     UnexpectedColumn {
         /// The file.
         path: PathBuf,
@@ -77,7 +140,10 @@ pub enum CashValueError {
         expected: String,
     },
     /// A line has more or fewer fields than the header.
-    #[error("{}: line {line}: found {found} fields, expected {expected} as in the header", path.display())]
+    #[error(
+        "{}: line {line}: found {found} fields, expected {expected} as in the header",
+        excerpt::path(path)
+    )]
     FieldCount {
         /// The file.
         path: PathBuf,
@@ -99,13 +165,16 @@ pub enum CashValueError {
         expected: usize,
     },
     /// A value is outside its domain, or is not a value of its kind at all.
-    #[error("{place}, column {column:?}: found {found}, expected {expected}")]
+    #[error(
+        "{place}, column {}: found {found}, expected {expected}",
+        excerpt::quoted(column)
+    )]
     Value {
         /// Where.
         place: Place,
         /// The column.
         column: String,
-        /// The value; text is in quotes.
+        /// The value; text is in quotes, and only the beginning of a long one.
         found: String,
         /// What would have been accepted.
         expected: String,
@@ -123,7 +192,7 @@ pub enum CashValueError {
     /// The scenario is not in the table of normal draws.
     #[error(
         "scenario {id} is not in the table of normal draws, expected one of {}",
-        few(known)
+        excerpt::few(known)
     )]
     UnknownScenario {
         /// The scenario asked for.
@@ -167,6 +236,22 @@ pub enum CashValueError {
 }
 
 impl CashValueError {
+    /// The error for a file whose rows cannot be had.
+    #[cfg(feature = "csv")]
+    pub(super) fn unreadable(path: impl Into<PathBuf>, fault: Fault) -> Self {
+        let path = path.into();
+        match fault {
+            Fault::Io(source) => CashValueError::Read { path, source },
+            Fault::NotText(line) => CashValueError::NotText { path, line },
+            Fault::Truncated(line) => CashValueError::Truncated { path, line },
+            Fault::TooLarge(limit) => CashValueError::TooLarge { path, limit },
+            Fault::RowTooLong(line, limit) => CashValueError::RowTooLong { path, line, limit },
+            Fault::TooManyColumns(line, limit) => {
+                CashValueError::TooManyColumns { path, line, limit }
+            }
+        }
+    }
+
     /// The same, with the scenario where it is of one among several.
     pub(super) fn under(self, scenario: u32) -> Self {
         match self {
@@ -176,15 +261,6 @@ impl CashValueError {
             },
             other => other,
         }
-    }
-}
-
-/// A list for a message: all of a few, the first ones of many.
-pub(super) fn few<T: fmt::Debug>(all: &[T]) -> String {
-    const MOST: usize = 12;
-    match all.len().checked_sub(MOST) {
-        None | Some(0) => format!("{all:?}"),
-        Some(more) => format!("{:?} and {more} more", &all[..MOST]),
     }
 }
 
@@ -211,7 +287,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Line { path, line } => write!(f, "{}: line {line}", path.display()),
+            Place::Line { path, line } => write!(f, "{}: line {line}", excerpt::path(path)),
             Place::Row { table, row } => write!(f, "{table}: row {row}"),
         }
     }
@@ -224,7 +300,7 @@ pub(super) enum Origin {
     Memory(String),
     /// Read from a file; the line of each row.
     #[cfg_attr(not(feature = "csv"), allow(dead_code))]
-    File { path: PathBuf, lines: Vec<u64> },
+    File { path: PathBuf, lines: Lines },
 }
 
 impl Origin {
@@ -240,7 +316,7 @@ impl Origin {
             },
             Origin::File { path, lines } => Place::Line {
                 path: path.clone(),
-                line: lines.get(row).copied().unwrap_or(1),
+                line: lines.of(row),
             },
         }
     }
@@ -252,19 +328,75 @@ impl Origin {
         }
     }
 
-    /// The error for one value of one row.
-    pub(super) fn value(
+    /// The error for a number in one row.
+    pub(super) fn number(
         &self,
         row: usize,
         column: &str,
-        found: impl fmt::Debug,
+        found: impl fmt::Debug + Copy,
+        expected: impl Into<String>,
+    ) -> CashValueError {
+        self.place(row)
+            .refused(column, format!("{found:?}"), expected)
+    }
+
+    /// The error for a text in one row.
+    pub(super) fn text(
+        &self,
+        row: usize,
+        column: &str,
+        found: &str,
+        expected: impl Into<String>,
+    ) -> CashValueError {
+        self.place(row)
+            .refused(column, excerpt::quoted(found).to_string(), expected)
+    }
+}
+
+impl Place {
+    /// The error for one value there; `found` is what its message says, so no text of any length.
+    pub(super) fn refused(
+        self,
+        column: &str,
+        found: String,
         expected: impl Into<String>,
     ) -> CashValueError {
         CashValueError::Value {
-            place: self.place(row),
+            place: self,
             column: column.to_owned(),
-            found: format!("{found:?}"),
+            found,
             expected: expected.into(),
+        }
+    }
+}
+
+/// The lines of rows, in order: as a rule each on the line after the one before, so only where that
+/// is not so something is kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines {
+    /// Rows, and the lines they are on, from which on lines are consecutive.
+    runs: Vec<(usize, u64)>,
+    /// How many rows there are.
+    len: usize,
+}
+
+#[cfg_attr(not(feature = "csv"), allow(dead_code))]
+impl Lines {
+    /// Adds a row.
+    pub(super) fn push(&mut self, line: u64) {
+        if self.len == 0 || self.of(self.len) != line {
+            self.runs.push((self.len, line));
+        }
+        self.len += 1;
+    }
+
+    /// The line of a row, counted from 1; where there is no such row, the line that the next one
+    /// would be on.
+    pub(super) fn of(&self, row: usize) -> u64 {
+        let run = self.runs.partition_point(|&(first, _)| first <= row);
+        match run.checked_sub(1).map(|run| self.runs[run]) {
+            Some((first, line)) => line + (row - first) as u64,
+            None => 1,
         }
     }
 }

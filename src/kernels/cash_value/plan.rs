@@ -5,6 +5,7 @@ use super::error::CashValueError;
 use super::portfolio::Portfolio;
 use super::rates::{Months, Rates, Terms};
 use super::tables::{Scalars, Scenario};
+use crate::error::excerpt;
 
 /// Everything a projection reads.
 #[derive(Debug)]
@@ -164,15 +165,14 @@ fn find_terms<'a>(
     portfolio: &Portfolio,
     assumptions: &'a Assumptions,
 ) -> Result<Vec<&'a Terms>, CashValueError> {
-    let products = &assumptions.tables().products;
-    let find = |spec: &super::portfolio::Spec| match products.iter().position(|p| p.id == spec.id) {
+    let find = |spec: &super::portfolio::Spec| match assumptions.find_product(&spec.id) {
         Some(index) => Ok(assumptions.rates().terms(index)),
         None => {
-            let known: Vec<&str> = products.iter().map(|product| product.id.as_str()).collect();
-            let expected = format!("a product of {}", super::error::few(&known));
-            Err(portfolio
-                .origin
-                .value(spec.first_row, "spec_id", &spec.id, expected))
+            let products = assumptions.tables().products.iter();
+            let known = excerpt::few(products.map(|product| excerpt::quoted(&product.id)));
+            let expected = format!("a product of {known}");
+            let origin = &portfolio.origin;
+            Err(origin.text(spec.first_row, "spec_id", &spec.id, expected))
         }
     };
     portfolio.specs().iter().map(find).collect()

@@ -1,6 +1,7 @@
 //! Portfolios: the points to project, checked.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::error::{CashValueError, Origin};
 
@@ -62,30 +63,32 @@ impl Portfolio {
     /// [`CashValueError`] naming the row (counted from 0) and the column: columns of unequal length, no
     /// points, a negative age or policy count, a duration below -540 months, a number that is not finite.
     /// Whether the products exist is checked by the projection.
-    pub fn new(columns: Columns) -> Result<Self, CashValueError> {
-        Self::checked(columns, Origin::memory("portfolio"))
+    pub fn new(mut columns: Columns) -> Result<Self, CashValueError> {
+        let origin = Origin::memory("portfolio");
+        check_lengths(&columns)?;
+        check_values(&columns, 0..columns.point_id.len()).map_err(|wrong| wrong.at(&origin))?;
+        let mut specs = Specs::default();
+        for id in std::mem::take(&mut columns.spec_id) {
+            specs.push(&id);
+        }
+        Self::checked(columns, specs, origin)
     }
 
-    pub(super) fn checked(mut columns: Columns, origin: Origin) -> Result<Self, CashValueError> {
-        check_columns(&columns, &origin)?;
-        let mut specs: Vec<Spec> = Vec::new();
-        let mut index_of: HashMap<&str, u32> = HashMap::new();
-        let mut spec_of = Vec::with_capacity(columns.spec_id.len());
-        for (row, id) in columns.spec_id.iter().enumerate() {
-            spec_of.push(*index_of.entry(id).or_insert_with(|| {
-                specs.push(Spec {
-                    id: id.clone(),
-                    first_row: row,
-                });
-                (specs.len() - 1) as u32
-            }));
+    /// Of columns whose lengths and values were checked; those of the products are in `specs`.
+    pub(super) fn checked(
+        mut columns: Columns,
+        specs: Specs,
+        origin: Origin,
+    ) -> Result<Self, CashValueError> {
+        if columns.point_id.is_empty() {
+            return Err(CashValueError::Empty {
+                table: origin.name(),
+            });
         }
-        let point_ids = std::mem::take(&mut columns.point_id);
-        columns.spec_id = Vec::new();
         Ok(Portfolio {
-            point_ids,
-            specs,
-            spec_of,
+            point_ids: std::mem::take(&mut columns.point_id),
+            specs: specs.all,
+            spec_of: specs.of_point,
             columns,
             origin,
         })
@@ -115,7 +118,34 @@ impl Portfolio {
     }
 }
 
-fn check_columns(columns: &Columns, origin: &Origin) -> Result<(), CashValueError> {
+/// The products of points, each kept once.
+#[derive(Debug, Default)]
+pub(super) struct Specs {
+    /// In the order of their first point.
+    all: Vec<Spec>,
+    /// By point: index into `all`.
+    of_point: Vec<u32>,
+    /// By name: index into `all`.
+    index_of: HashMap<String, u32>,
+}
+
+impl Specs {
+    /// Adds the product of the next point.
+    pub(super) fn push(&mut self, id: &str) {
+        let index = self.index_of.get(id).copied().unwrap_or_else(|| {
+            let index = self.all.len() as u32;
+            self.all.push(Spec {
+                id: id.to_owned(),
+                first_row: self.of_point.len(),
+            });
+            self.index_of.insert(id.to_owned(), index);
+            index
+        });
+        self.of_point.push(index);
+    }
+}
+
+fn check_lengths(columns: &Columns) -> Result<(), CashValueError> {
     let expected = columns.point_id.len();
     let lengths = [
         ("spec_id", columns.spec_id.len()),
@@ -127,49 +157,80 @@ fn check_columns(columns: &Columns, origin: &Origin) -> Result<(), CashValueErro
         ("premium_pp", columns.premium_pp.len()),
         ("av_pp_init", columns.av_pp_init.len()),
     ];
-    if let Some(&(column, found)) = lengths.iter().find(|&&(_, len)| len != expected) {
-        return Err(CashValueError::ColumnLength {
+    match lengths.iter().find(|&&(_, len)| len != expected) {
+        None => Ok(()),
+        Some(&(column, found)) => Err(CashValueError::ColumnLength {
             column,
             found,
             expected,
+        }),
+    }
+}
+
+/// A number outside its domain.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    row: usize,
+    pub(super) column: &'static str,
+    pub(super) found: String,
+    pub(super) expected: &'static str,
+}
+
+impl Wrong {
+    fn at(self, origin: &Origin) -> CashValueError {
+        let place = origin.place(self.row);
+        place.refused(self.column, self.found, self.expected)
+    }
+}
+
+/// Checks the numbers of some rows.
+pub(super) fn check_values(columns: &Columns, rows: Range<usize>) -> Result<(), Wrong> {
+    let integers = |column: &'static str, values: &[i32], least: i32, expected: &'static str| {
+        let wrong = values[rows.clone()].iter().position(|&value| value < least);
+        let row = rows.start + wrong?;
+        let found = values[row].to_string();
+        Some(Wrong {
+            row,
+            column,
+            found,
+            expected,
+        })
+    };
+    let numbers = |column: &'static str, values: &[f64], least: f64, expected: &'static str| {
+        let is_good = |value: &f64| value.is_finite() && *value >= least;
+        let wrong = values[rows.clone()]
+            .iter()
+            .position(|value| !is_good(value));
+        let row = rows.start + wrong?;
+        let found = format!("{:?}", values[row]);
+        Some(Wrong {
+            row,
+            column,
+            found,
+            expected,
+        })
+    };
+    let ages = &columns.age_at_entry;
+    let durations = &columns.duration_mth;
+    let wrong = integers("age_at_entry", ages, 0, "an age of at least 0")
+        .or_else(|| {
+            let expected = "at least -540 months";
+            integers("duration_mth", durations, FIRST_DURATION, expected)
+        })
+        .or_else(|| {
+            let expected = "a finite number of at least 0";
+            numbers("policy_count", &columns.policy_count, 0.0, expected)
+        })
+        .or_else(|| {
+            [
+                ("sum_assured", &columns.sum_assured),
+                ("premium_pp", &columns.premium_pp),
+                ("av_pp_init", &columns.av_pp_init),
+            ]
+            .into_iter()
+            .find_map(|(column, values)| numbers(column, values, f64::MIN, "a finite number"))
         });
-    }
-    if expected == 0 {
-        return Err(CashValueError::Empty {
-            table: origin.name(),
-        });
-    }
-    if let Some(row) = columns.age_at_entry.iter().position(|&age| age < 0) {
-        let found = columns.age_at_entry[row];
-        return Err(origin.value(row, "age_at_entry", found, "an age of at least 0"));
-    }
-    if let Some(row) = columns
-        .duration_mth
-        .iter()
-        .position(|&months| months < FIRST_DURATION)
-    {
-        let found = columns.duration_mth[row];
-        return Err(origin.value(row, "duration_mth", found, "at least -540 months"));
-    }
-    let counts = &columns.policy_count;
-    if let Some(row) = counts
-        .iter()
-        .position(|count| !(count.is_finite() && *count >= 0.0))
-    {
-        let expected = "a finite number of at least 0";
-        return Err(origin.value(row, "policy_count", counts[row], expected));
-    }
-    let sums = [
-        ("sum_assured", &columns.sum_assured),
-        ("premium_pp", &columns.premium_pp),
-        ("av_pp_init", &columns.av_pp_init),
-    ];
-    for (column, values) in sums {
-        if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-            return Err(origin.value(row, column, values[row], "a finite number"));
-        }
-    }
-    Ok(())
+    wrong.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Monthly rates and month vectors: what sections of the model do not depend on a single point.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::error::CashValueError;
-use super::tables::{MortalityTable, PremiumType, Product, Scalars, SurrenderCharge, Tables};
+use super::tables::{MortalityTable, PremiumType, Product, Scalars, Tables};
 
 /// Policy years before issue that have a lapse rate: at -46 the annual rate would exceed 1.
 const FIRST_YEAR: i64 = -45;
@@ -32,8 +35,9 @@ pub(super) struct Terms {
     pub(super) is_single: bool,
     pub(super) is_whole_life: bool,
     pub(super) load: f64,
-    /// By policy year, the last one for all later years; empty where there is no charge.
-    charge: Vec<f64>,
+    /// By policy year, the last one for all later years; empty where there is no charge. One copy
+    /// for all products that have it, as there may be many of both.
+    charge: Arc<[f64]>,
 }
 
 impl Rates {
@@ -48,6 +52,10 @@ impl Rates {
         let annual_lapse = |year: i64| (0.1 - 0.02 * year as f64).max(0.02);
         let charged = tables.surrender_charges.iter();
         let charged = charged.map(|charge| charge.rates.len() as i64).max();
+        let charges = tables.surrender_charges.iter();
+        let charges: HashMap<&str, Arc<[f64]>> = charges
+            .map(|charge| (charge.id.as_str(), Arc::from(charge.rates.as_slice())))
+            .collect();
         Rates {
             settled: charged.unwrap_or(0).max(LAST_LAPSE_YEAR),
             first_age: i64::from(*first_age),
@@ -60,7 +68,7 @@ impl Rates {
             terms: tables
                 .products
                 .iter()
-                .map(|product| Terms::new(product, &tables.surrender_charges))
+                .map(|product| Terms::new(product, &charges))
                 .collect(),
         }
     }
@@ -109,16 +117,14 @@ impl Rates {
 }
 
 impl Terms {
-    fn new(product: &Product, charges: &[SurrenderCharge]) -> Self {
-        let charge = product
-            .surrender_charge
-            .as_ref()
-            .and_then(|id| charges.iter().find(|charge| charge.id == *id));
+    fn new(product: &Product, charges: &HashMap<&str, Arc<[f64]>>) -> Self {
+        let charge = product.surrender_charge.as_deref();
+        let charge = charge.and_then(|id| charges.get(id));
         Terms {
             is_single: product.premium_type == PremiumType::Single,
             is_whole_life: product.is_whole_life,
             load: product.premium_load,
-            charge: charge.map_or_else(Vec::new, |charge| charge.rates.clone()),
+            charge: charge.cloned().unwrap_or_default(),
         }
     }
 

@@ -1,127 +1,70 @@
-//! A CSV file as text: header, rows, and the line of each row (feature `csv`).
+//! A table in a CSV file: its header, then its rows one by one (feature `csv`).
 
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use super::error::{CashValueError, Origin};
+use super::error::{CashValueError, Lines, Origin, Place};
+use crate::error::excerpt;
+use crate::kernels::csv::{CsvOptions, Row, Rows};
 
-/// A CSV file taken apart: a header and rows with as many fields.
-pub(super) struct Sheet {
+/// A CSV file of which the header was read; [`each`](Self::each) reads the rest, once, as reading a
+/// file does.
+pub(super) struct Sheet<'a> {
     path: PathBuf,
     /// Trimmed names.
     pub(super) header: Vec<String>,
-    rows: Vec<csv::StringRecord>,
-    /// Line of each row, counted from 1.
-    lines: Vec<u64>,
+    rows: RefCell<Rows<'a>>,
+    /// Those of the rows that were read.
+    lines: RefCell<Lines>,
 }
 
-impl Sheet {
-    pub(super) fn read(mut reader: impl Read, path: PathBuf) -> Result<Self, CashValueError> {
-        let mut bytes = Vec::new();
-        if let Err(source) = reader.read_to_end(&mut bytes) {
-            return Err(CashValueError::Read { path, source });
-        }
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        let valid = bytes[..valid]
-            .iter()
-            .position(|&byte| byte == 0)
-            .unwrap_or(valid);
-        if valid < bytes.len() {
-            return Err(CashValueError::NotText {
-                path,
-                line: line_of(bytes, valid),
-            });
-        }
-        match bytes.last() {
-            None => {
+/// A row with as many fields as the header.
+pub(super) struct Line<'s> {
+    path: &'s Path,
+    header: &'s [String],
+    row: Row<'s>,
+}
+
+impl<'a> Sheet<'a> {
+    /// Reads the header.
+    pub(super) fn open(
+        reader: impl Read + 'a,
+        path: PathBuf,
+        options: &CsvOptions,
+    ) -> Result<Self, CashValueError> {
+        let mut rows = Rows::new(reader, options);
+        let header: Vec<String> = match rows.next_row() {
+            Ok(Some(row)) => row.fields().map(str::to_owned).collect(),
+            Ok(None) => {
                 return Err(CashValueError::Empty {
                     table: path.display().to_string(),
                 });
             }
-            Some(b'\n' | b'\r') => {}
-            Some(_) => {
-                let line = line_of(bytes, bytes.len());
-                return Err(CashValueError::Truncated { path, line });
-            }
-        }
-        Self::parse(bytes, path)
-    }
-
-    fn parse(bytes: &[u8], path: PathBuf) -> Result<Self, CashValueError> {
-        let mut parser = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(bytes);
-        let mut sheet = Sheet {
-            path,
-            header: Vec::new(),
-            rows: Vec::new(),
-            lines: Vec::new(),
+            Err(fault) => return Err(CashValueError::unreadable(path, fault)),
         };
-        // Lines are counted here: the parser's own count takes blank lines and CR amiss.
-        let (mut counted, mut line) = (0, 1);
-        for record in parser.records() {
-            let record = record.map_err(|error| CashValueError::Read {
-                path: sheet.path.clone(),
-                source: io::Error::other(error),
-            })?;
-            let start = record
-                .position()
-                .map_or(0, |position| position.byte() as usize);
-            let blank = |byte: &&u8| matches!(byte, b'\n' | b'\r');
-            let start = start + bytes[start..].iter().take_while(blank).count();
-            line += line_of(&bytes[counted..], start - counted) - 1;
-            counted = start;
-            if record.iter().all(str::is_empty) && record.len() == 1 {
-                continue;
-            }
-            if sheet.header.is_empty() {
-                sheet.header = record.iter().map(str::to_owned).collect();
-                continue;
-            }
-            if record.len() != sheet.header.len() {
-                let (found, expected) = (record.len(), sheet.header.len());
-                return Err(CashValueError::FieldCount {
-                    path: sheet.path,
-                    line,
-                    found,
-                    expected,
-                });
-            }
-            sheet.lines.push(line);
-            sheet.rows.push(record);
-        }
-        sheet.check()?;
-        Ok(sheet)
-    }
-
-    fn check(&self) -> Result<(), CashValueError> {
-        let mut seen = HashSet::new();
-        if let Some(name) = self
-            .header
-            .iter()
-            .find(|name| !name.is_empty() && !seen.insert(*name))
-        {
-            let (path, column) = (self.path.clone(), name.clone());
+        let mut seen = HashSet::with_capacity(header.len());
+        let mut names = header.iter().filter(|name| !name.is_empty());
+        if let Some(name) = names.find(|name| !seen.insert(name.as_str())) {
+            let column = name.clone();
             return Err(CashValueError::RepeatedColumn { path, column });
         }
-        if self.rows.is_empty() {
-            return Err(CashValueError::Empty {
-                table: self.path.display().to_string(),
-            });
-        }
-        // A stray quote joins lines into one field; in a column that is ignored nobody would notice.
-        for (row, record) in self.rows.iter().enumerate() {
-            if let Some(index) = record.iter().position(|field| field.contains(['\n', '\r'])) {
-                let name = &self.header[index];
-                let found = excerpt(&record[index]);
-                return Err(self.origin().value(row, name, found, "a field on one line"));
-            }
-        }
-        Ok(())
+        Ok(Sheet {
+            path,
+            header,
+            rows: RefCell::new(rows),
+            lines: RefCell::default(),
+        })
+    }
+
+    /// The place of a column among the fields.
+    pub(super) fn column(&self, column: &str) -> Result<usize, CashValueError> {
+        let found = self.header.iter().position(|name| name == column);
+        found.ok_or_else(|| CashValueError::MissingColumn {
+            path: self.path.clone(),
+            column: column.to_owned(),
+        })
     }
 
     /// The error for a column that does not belong.
@@ -133,66 +76,109 @@ impl Sheet {
         }
     }
 
+    /// Where the rows came from that were read.
     pub(super) fn origin(&self) -> Origin {
         Origin::File {
             path: self.path.clone(),
-            lines: self.lines.clone(),
+            lines: self.lines.borrow().clone(),
         }
     }
 
-    /// One column, each field converted.
-    pub(super) fn map<T>(
+    /// Reads the rows, at least one, with their numbers, counted from 0; ends with the first error.
+    pub(super) fn each(
         &self,
-        column: &str,
+        mut take: impl FnMut(usize, &Line<'_>) -> Result<(), CashValueError>,
+    ) -> Result<(), CashValueError> {
+        let mut rows = self.rows.borrow_mut();
+        let mut count = 0;
+        loop {
+            let row = match rows.next_row() {
+                Ok(Some(row)) => row,
+                Ok(None) if count == 0 => {
+                    return Err(CashValueError::Empty {
+                        table: self.path.display().to_string(),
+                    });
+                }
+                Ok(None) => return Ok(()),
+                Err(fault) => return Err(CashValueError::unreadable(&self.path, fault)),
+            };
+            let (found, expected) = (row.len(), self.header.len());
+            if found != expected {
+                return Err(CashValueError::FieldCount {
+                    path: self.path.clone(),
+                    line: row.line,
+                    found,
+                    expected,
+                });
+            }
+            let line = Line {
+                path: &self.path,
+                header: &self.header,
+                row,
+            };
+            // A stray quote joins lines into one field; in a column that is ignored it would go
+            // unnoticed.
+            let mut fields = row.fields();
+            if let Some(index) = fields.position(|field| field.contains(['\n', '\r'])) {
+                return Err(line.wrong(index, "a field on one line"));
+            }
+            self.lines.borrow_mut().push(row.line);
+            take(count, &line)?;
+            count += 1;
+        }
+    }
+}
+
+impl<'s> Line<'s> {
+    /// One field as it is.
+    pub(super) fn text(&self, index: usize) -> &'s str {
+        self.row.field(index)
+    }
+
+    /// One field, converted.
+    pub(super) fn field<T>(
+        &self,
+        index: usize,
         expected: &str,
-        convert: impl Fn(&str) -> Option<T>,
-    ) -> Result<Vec<T>, CashValueError> {
-        let index = self
-            .header
-            .iter()
-            .position(|name| name == column)
-            .ok_or_else(|| CashValueError::MissingColumn {
-                path: self.path.clone(),
-                column: column.to_owned(),
-            })?;
-        let rows = self.rows.iter().enumerate();
-        rows.map(|(row, record)| {
-            convert(&record[index]).ok_or_else(|| {
-                self.origin()
-                    .value(row, column, excerpt(&record[index]), expected)
-            })
-        })
-        .collect()
+        convert: impl Fn(&'s str) -> Option<T>,
+    ) -> Result<T, CashValueError> {
+        convert(self.row.field(index)).ok_or_else(|| self.wrong(index, expected))
+    }
+
+    /// The error for the text of a field.
+    fn wrong(&self, index: usize, expected: &str) -> CashValueError {
+        let found = excerpt::quoted(self.row.field(index)).to_string();
+        self.refused(index, found, expected)
+    }
+
+    /// The error for the number in a field.
+    pub(super) fn number(
+        &self,
+        index: usize,
+        found: impl std::fmt::Debug + Copy,
+        expected: impl Into<String>,
+    ) -> CashValueError {
+        self.refused(index, format!("{found:?}"), expected)
+    }
+
+    fn refused(&self, index: usize, found: String, expected: impl Into<String>) -> CashValueError {
+        self.place().refused(&self.header[index], found, expected)
     }
 
     /// Checks that a column counts the rows from 0.
-    pub(super) fn check_count(&self, column: &str) -> Result<(), CashValueError> {
-        let counts: Vec<i64> = self.map(column, WHOLE, whole)?;
-        match (0..).zip(&counts).position(|(row, &count)| count != row) {
-            None => Ok(()),
-            Some(row) => Err(self
-                .origin()
-                .value(row, column, counts[row], format!("{row}"))),
+    pub(super) fn check_count(&self, index: usize, row: usize) -> Result<(), CashValueError> {
+        let count: i64 = self.field(index, WHOLE, whole)?;
+        match usize::try_from(count) == Ok(row) {
+            true => Ok(()),
+            false => Err(self.number(index, count, row.to_string())),
         }
     }
-}
 
-/// The line, counted from 1, on which byte `end` stands; lines end in LF, CRLF or CR.
-fn line_of(bytes: &[u8], end: usize) -> u64 {
-    let breaks = (0..end).filter(|&i| match bytes[i] {
-        b'\n' => true,
-        b'\r' => bytes.get(i + 1) != Some(&b'\n'),
-        _ => false,
-    });
-    breaks.count() as u64 + 1
-}
-
-/// The first characters of a field, so that a message stays one line.
-fn excerpt(field: &str) -> String {
-    const LONGEST: usize = 40;
-    match field.char_indices().nth(LONGEST) {
-        None => field.to_owned(),
-        Some((end, _)) => format!("{}...", &field[..end]),
+    pub(super) fn place(&self) -> Place {
+        Place::Line {
+            path: self.path.to_owned(),
+            line: self.row.line,
+        }
     }
 }
 
@@ -217,8 +203,8 @@ pub(super) fn whole<T: TryFrom<i64>>(field: &str) -> Option<T> {
     T::try_from(value).ok()
 }
 
-pub(super) fn key(field: &str) -> Option<String> {
-    (!field.is_empty()).then(|| field.to_owned())
+pub(super) fn key(field: &str) -> Option<&str> {
+    (!field.is_empty()).then_some(field)
 }
 
 pub(super) fn flag(field: &str) -> Option<bool> {

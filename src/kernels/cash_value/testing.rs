@@ -199,3 +199,13 @@ pub(super) fn refusal(result: Result<Portfolio, CashValueError>) -> String {
     assert!(!message.contains(['\n', '\r']), "{message:?} is one line");
     message
 }
+
+#[cfg(feature = "csv")]
+impl<'a> super::sheet::Sheet<'a> {
+    pub(super) fn read(
+        reader: impl std::io::Read + 'a,
+        path: PathBuf,
+    ) -> Result<Self, CashValueError> {
+        Self::open(reader, path, &Default::default())
+    }
+}

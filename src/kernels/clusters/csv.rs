@@ -1,10 +1,10 @@
 //! Clusters from and to CSV files (feature `csv`).
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Clusters, PointsError};
+use crate::kernels::csv::{CsvOptions, Row, Rows};
 
 const HEADER: [&str; 4] = ["cluster_id", "x", "y", "z"];
 
@@ -13,37 +13,60 @@ impl Clusters {
     ///
     /// The header is `cluster_id,x,y,z`. Lines are in the order of the clusters, whose numbers begin at 0 and
     /// have no gaps. Text is UTF-8, with or without a byte-order mark; fields may be quoted and surrounded
-    /// by spaces; every line ends in a line break; blank lines are skipped. The path becomes the set's name.
+    /// by spaces; every line ends in a line break, LF, CRLF or CR; blank lines are skipped. The path
+    /// becomes the set's name.
+    ///
+    /// The file is read row by row, and no more of it than [`CsvOptions`] allow.
     ///
     /// # Errors
     ///
-    /// [`PointsError`] naming the file, line, column, the value found and what was expected.
+    /// [`PointsError`] naming the file, line, column, the value found and what was expected. It is
+    /// the first one in the file: what comes after it is not read.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self, PointsError> {
+        Self::read_csv_with(path, &CsvOptions::new())
+    }
+
+    /// [`read_csv`](Self::read_csv) with other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_csv`](Self::read_csv).
+    pub fn read_csv_with(
+        path: impl AsRef<Path>,
+        options: &CsvOptions,
+    ) -> Result<Self, PointsError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| PointsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_csv_reader(file, path)
+        match options.open(path) {
+            Ok(file) => Self::from_csv_reader_with(file, path, options),
+            Err(fault) => Err(PointsError::unreadable(path, fault)),
+        }
     }
 
     /// Reads clusters from anything that yields CSV text; `name` stands for the file in messages.
     ///
-    /// The format is that of [`read_csv`](Self::read_csv).
+    /// The format is that of [`read_csv`](Self::read_csv). A reader need not be buffered.
     ///
     /// # Errors
     ///
     /// As [`read_csv`](Self::read_csv).
     pub fn from_csv_reader(
-        mut reader: impl Read,
+        reader: impl Read,
         name: impl Into<PathBuf>,
     ) -> Result<Self, PointsError> {
-        let path = name.into();
-        let mut bytes = Vec::new();
-        if let Err(source) = reader.read_to_end(&mut bytes) {
-            return Err(PointsError::Read { path, source });
-        }
-        parse(text(&bytes, &path)?, &path)
+        Self::from_csv_reader_with(reader, name, &CsvOptions::new())
+    }
+
+    /// [`from_csv_reader`](Self::from_csv_reader) with other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_csv`](Self::read_csv).
+    pub fn from_csv_reader_with(
+        reader: impl Read,
+        name: impl Into<PathBuf>,
+        options: &CsvOptions,
+    ) -> Result<Self, PointsError> {
+        parse(Rows::new(reader, options), &name.into())
     }
 
     /// Writes clusters of points in three dimensions as [`read_csv`](Self::read_csv) reads them, with the
@@ -68,100 +91,39 @@ impl Clusters {
     }
 }
 
-/// The file as text, without a byte-order mark.
-fn text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, PointsError> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let line = |end: usize| 1 + bytes[..end].iter().filter(|&&byte| byte == b'\n').count() as u64;
-    let path = path.to_owned();
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let line = line(error.valid_up_to());
-            return Err(PointsError::NotText { path, line });
-        }
-    };
-    if let Some(zero) = bytes.iter().position(|&byte| byte == 0) {
-        let line = line(zero);
-        return Err(PointsError::NotText { path, line });
+fn parse(mut rows: Rows<'_>, path: &Path) -> Result<Clusters, PointsError> {
+    let unreadable = |fault| PointsError::unreadable(path, fault);
+    let (mut points, mut offsets) = (Vec::new(), Vec::new());
+    if let Some(header) = rows.next_row().map_err(unreadable)?
+        && !header.fields().eq(HEADER)
+    {
+        let found = header.fields().collect::<Vec<_>>().join(",");
+        let (path, line) = (path.to_owned(), header.line);
+        return Err(PointsError::Header { path, line, found });
     }
-    if !text.is_empty() && !text.ends_with('\n') {
-        let line = line(bytes.len());
-        return Err(PointsError::Truncated { path, line });
-    }
-    Ok(text)
-}
-
-fn parse(text: &str, path: &Path) -> Result<Clusters, PointsError> {
-    let mut parser = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let owned = || path.to_owned();
-    let mut record = csv::StringRecord::new();
-    let (mut has_header, mut points, mut offsets) = (false, Vec::new(), Vec::new());
-    // Lines are counted here, as the parser's own count is that of the line before where lines are blank.
-    let (mut counted, mut line) = (0, 1);
-    loop {
-        let more = parser
-            .read_record(&mut record)
-            .map_err(|error| PointsError::Read {
-                path: owned(),
-                source: io::Error::other(error),
-            })?;
-        if !more {
-            break;
-        }
-        let bytes = text.as_bytes();
-        let start = record.position().map_or(0, |at| at.byte() as usize);
-        let blank = |byte: &&u8| matches!(byte, b'\n' | b'\r');
-        let start = start + bytes[start..].iter().take_while(blank).count();
-        line += bytes[counted..start]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count() as u64;
-        counted = start;
-        if record.len() == 1 && record[0].is_empty() {
-            continue;
-        }
-        if !has_header {
-            if record != HEADER[..] {
-                let found = record.iter().collect::<Vec<_>>().join(",");
-                let path = owned();
-                return Err(PointsError::Header { path, line, found });
-            }
-            has_header = true;
-            continue;
-        }
-        if record.len() != HEADER.len() {
+    while let Some(row) = rows.next_row().map_err(unreadable)? {
+        if row.len() != HEADER.len() {
             return Err(PointsError::FieldCount {
-                path: owned(),
-                line,
-                found: record.len(),
+                path: path.to_owned(),
+                line: row.line,
+                found: row.len(),
                 expected: HEADER.len(),
             });
         }
-        let wrong = |column: usize, expected: String| PointsError::Value {
-            path: owned(),
-            line,
-            column: HEADER[column],
-            found: excerpt(&record[column]),
-            expected,
-        };
         let next = offsets.len();
-        match record[0].parse::<usize>() {
-            Ok(id) if id + 1 == next => {}
+        match row.field(0).parse::<usize>() {
+            Ok(id) if Some(id) == next.checked_sub(1) => {}
             Ok(id) if id == next => offsets.push(points.len() / 3),
-            _ if next == 0 => return Err(wrong(0, "0, the first cluster".to_owned())),
+            _ if next == 0 => return Err(wrong(path, row, 0, "0, the first cluster")),
             _ => {
                 let expected = format!("cluster {} or the next one, {next}", next - 1);
-                return Err(wrong(0, expected));
+                return Err(wrong(path, row, 0, expected));
             }
         }
         for column in 1..HEADER.len() {
-            match record[column].parse::<f64>() {
+            match row.field(column).parse::<f64>() {
                 Ok(value) if value.is_finite() => points.push(value),
-                _ => return Err(wrong(column, "a finite number".to_owned())),
+                _ => return Err(wrong(path, row, column, "a finite number")),
             }
         }
     }
@@ -169,11 +131,12 @@ fn parse(text: &str, path: &Path) -> Result<Clusters, PointsError> {
     Clusters::checked(path.display().to_string(), points, 3, offsets)
 }
 
-/// A field for a message: a stray quote can make one of the rest of a file.
-fn excerpt(field: &str) -> String {
-    const MOST: usize = 60;
-    match field.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &field[..end]),
-        None => field.to_owned(),
+fn wrong(path: &Path, row: Row<'_>, column: usize, expected: impl Into<String>) -> PointsError {
+    PointsError::Value {
+        path: path.to_owned(),
+        line: row.line,
+        column: HEADER[column],
+        found: row.field(column).to_owned(),
+        expected: expected.into(),
     }
 }

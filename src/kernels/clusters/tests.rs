@@ -189,6 +189,60 @@ mod csv {
     }
 
     #[test]
+    fn lines_may_end_in_cr() {
+        let plain = read("cluster_id,x,y,z\n0,1,2,3\n1,4,5,6\n").unwrap();
+        let text = "cluster_id,x,y,z\r0,1,2,3\r\r1,4,5,6\r";
+        assert_eq!(read(text).unwrap(), plain);
+        assert_eq!(
+            refusal(text.replace('6', "x")),
+            "c.csv: line 4, column \"z\": found \"x\", expected a finite number"
+        );
+    }
+
+    #[test]
+    fn a_number_that_has_no_next_one_is_refused() {
+        assert_eq!(
+            refusal(format!("cluster_id,x,y,z\n{},1,2,3\n", usize::MAX)),
+            format!(
+                "c.csv: line 2, column \"cluster_id\": found \"{}\", expected 0, the first cluster",
+                usize::MAX
+            )
+        );
+    }
+
+    #[test]
+    fn a_message_is_short_whatever_a_file_has() {
+        let options = crate::kernels::CsvOptions::new().max_row_bytes(usize::MAX);
+        let refusal = |text: String| {
+            let refused = Clusters::from_csv_reader_with(text.as_bytes(), "c.csv", &options);
+            refused.unwrap_err().to_string()
+        };
+        let long = "\u{1f600}".repeat(1_000_000);
+        let shown = "\u{1f600}".repeat(60);
+        assert_eq!(
+            refusal(format!("{long},x\n")),
+            format!(
+                "c.csv: line 1: found columns 4000002 bytes \"{shown}...\", \
+                 expected \"cluster_id,x,y,z\""
+            )
+        );
+        assert_eq!(
+            refusal(format!("cluster_id,x,y,z\n0,1,2,{long}\n")),
+            format!(
+                "c.csv: line 2, column \"z\": found 4000000 bytes \"{shown}...\", \
+                 expected a finite number"
+            )
+        );
+        let refused = Clusters::new(long, ndarray::array![[0.0]].view(), &[0]);
+        let message = refused.unwrap_err().to_string();
+        assert!(
+            message.starts_with("4000000 bytes ...\u{1f600}"),
+            "{message}"
+        );
+        assert!(message.len() < 900, "{message}");
+    }
+
+    #[test]
     fn a_missing_file_is_named() {
         let error = Clusters::read_csv("no/such.csv").unwrap_err();
         assert_eq!(error.to_string(), "cannot read no/such.csv");

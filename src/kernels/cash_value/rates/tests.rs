@@ -123,3 +123,20 @@ fn a_vector_that_overflows_is_an_error() {
          compute with"
     );
 }
+
+#[test]
+fn products_share_the_charge_that_they_have() {
+    let mut tables = extended().tables().clone();
+    tables.surrender_charges[0].rates = vec![0.5; 100_000];
+    for product in &mut tables.products {
+        product.surrender_charge = Some(tables.surrender_charges[0].id.clone());
+    }
+    let rates = Rates::new(&tables);
+    let charges = rates.terms.iter().map(|terms| &terms.charge);
+    assert!(
+        charges
+            .into_iter()
+            .all(|charge| Arc::ptr_eq(charge, &rates.terms[0].charge))
+    );
+    assert_eq!(rates.terms(3).charge(100_000), 0.5);
+}
