@@ -273,8 +273,8 @@ fn a_panic_in_making_a_state_leaves_places_without_results() {
     assert!(helped > 0, "no helper ever came");
 }
 
-/// A listener on a thread of the pool that uses rayon takes up a helper's part of its own run, and
-/// finishes the last item on top of itself: it waits for no other thread, and the end is told once.
+/// A listener on a thread of the pool that uses rayon meets a helper's part of its own run there, which
+/// would finish the last item on top of it: that part is done without, and the end is told once.
 #[test]
 fn a_listener_may_use_rayon_and_the_pool() {
     common::watched("a_listener_may_use_rayon_and_the_pool", || {

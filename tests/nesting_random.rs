@@ -174,3 +174,53 @@ fn random_nestings() {
     }
     println!("{rounds} rounds");
 }
+
+/// A task waits for its own stream; a pump that ends while the task looks for work is missed by nobody.
+#[test]
+fn streams_that_are_consumed_in_tasks() {
+    watched("streams_that_are_consumed_in_tasks", || {
+        let p = std::sync::Arc::new(started(2));
+        for window in [1, 1, 2, 3, 64] {
+            for _ in 0..2_000 {
+                let inner = std::sync::Arc::clone(&p);
+                let sum =
+                    p.spawn(move || inner.stream(0..20_u64, |x| x).window(window).sum::<u64>());
+                assert_eq!(sum.join().unwrap(), 190);
+            }
+        }
+    });
+}
+
+/// Rayon code in a task, or in an item, waits by doing other work of its pool, but no task or item: what
+/// this one has of its thread, such as a `RefCell`, is not met again on top of it.
+#[test]
+fn rayon_inside_of_tasks_and_items_meets_no_sibling() {
+    use std::cell::RefCell;
+    thread_local! { static OWN: RefCell<u64> = const { RefCell::new(0) } }
+    fn held() {
+        OWN.with(|own| {
+            let mut own = own.borrow_mut();
+            let piece = |_| spin(Duration::from_micros(20));
+            (0..8).into_par_iter().for_each(piece);
+            *own += 1;
+        });
+    }
+    watched("rayon_inside_of_tasks_and_items_meets_no_sibling", || {
+        for workers in [2, 4] {
+            let p = started(workers);
+            for _ in 0..5 {
+                let tasks: Vec<_> = (0..60).map(|_| p.spawn(held)).collect();
+                for task in tasks {
+                    task.join().unwrap();
+                }
+                p.install(|| p.par_for_each_chunked(0..60, 1, |_| held()))
+                    .unwrap();
+                p.par_for_each_chunked(0..60, 1, |_| held());
+                p.scope(|scope| (0..60).for_each(|_| drop(scope.spawn(held))));
+                let all = p.install(|| p.stream(0..60_u64, |_| held()).count());
+                assert_eq!(all.unwrap(), 60);
+                assert_eq!(p.stream_unordered(0..60_u64, |_| held()).count(), 60);
+            }
+        }
+    });
+}

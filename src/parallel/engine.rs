@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::chunking::Chunking;
 use crate::panic::{NoUnwind, Panic, caught};
-use crate::pool::{Call, Pool, with_helpers};
+use crate::pool::{Call, Pool, enter, with_helpers};
 use crate::schedule::{
     Dispenser, Experience, Hand, Key, Lead, Nanos, Sites, Step, Tick, Verdict, Wake,
 };
@@ -239,6 +239,7 @@ fn drive_job(
         isize::try_from(units).is_ok(),
         "at most `isize::MAX` chunks"
     );
+    let _inside = enter();
     // Until the job is closed, what was handed out is accounted for by this frame alone: were it lost,
     // items that closures own would be dropped again.
     let accounts = NoUnwind::begin("the accounts of a parallel call");

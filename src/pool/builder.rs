@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::home::Home;
+use super::inside::PutOff;
 use super::placement::{self, Placement};
 use super::{GLOBAL, Pool, Threads};
 use crate::workers::Workers;
@@ -171,6 +172,7 @@ impl Settings {
         let placement = placed.then(|| Arc::new(Placement::new()));
         let home = Home::new();
         let abandoned = Arc::new(AtomicBool::new(false));
+        let put_off = Arc::new(PutOff::default());
         let mut failure = None;
         let mut rayon = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
         if let Some(hook) = self.on_start.clone() {
@@ -192,9 +194,11 @@ impl Settings {
                 }
                 let placement = placement.clone();
                 let (home, abandoned) = (home.clone(), Arc::clone(&abandoned));
+                let put_off = Arc::clone(&put_off);
                 let pin = self.pin;
                 let run = move || {
                     home.settle(abandoned);
+                    put_off.settle();
                     if pin {
                         placement::pin(index);
                     }

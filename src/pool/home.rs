@@ -87,7 +87,7 @@ pub(super) fn is_abandoned() -> bool {
     })
 }
 
-/// Whether this thread is one of any pool's.
+/// Whether this thread is one of any pool's, a plain one of rayon's included.
 pub(super) fn is_on_a_pool() -> bool {
-    HOME.get() != 0
+    HOME.get() != 0 || rayon::current_thread_index().is_some()
 }

@@ -15,6 +15,7 @@ mod crew;
 mod gate;
 mod handle;
 mod home;
+mod inside;
 mod placement;
 mod scope;
 mod steal;
@@ -26,6 +27,7 @@ pub(crate) use crew::{Call, with_helpers};
 pub use handle::{
     AsCompleted, JoinHandle, ScopedJoinHandle, as_completed, wait_all, wait_any, wait_any_timeout,
 };
+pub(crate) use inside::enter;
 pub use scope::Scope;
 pub use stream::Stream;
 
@@ -66,9 +68,17 @@ use task::Task;
 ///
 /// Operations return when their work is done. Called on a thread of the same pool, of another pool or of
 /// rayon, or from within an operation's closure, they do not deadlock: a call never waits for a helper
-/// that has not started on its work. Nor do tasks, scopes and streams that wait for each other without a cycle: a thread of a pool that waits does
-/// what it waits for itself, if nobody has begun. It does nothing else meanwhile, so a task that waits otherwise, say for a message of a task
-/// that has not started, needs a thread that is free. Inside [`install`](Self::install) rayon's rules hold.
+/// that has not started on its work, and a thread of a pool or of rayon that waits for helpers, tasks or
+/// results does what it waits for itself, if no thread has begun with it. After a millisecond it also does
+/// rayon's work of its own pool now and then, so that what others [`install`](Self::install) there while it waits gets done. Of
+/// this crate's tasks and items it does no others: on top of its stack they could wait for what lies
+/// below. So a task that waits otherwise, say for a message of a task that has not started, needs a thread
+/// that is free.
+///
+/// Rayon code in a task or an item, such as a `par_iter`, waits by doing other work of the pool, as it always does. It
+/// meets no other task or item of this crate on its thread, so a borrowed thread-local `RefCell` is safe. A lock that is held
+/// across it is not: a thread that has taken a piece of the `par_iter` may, before it is done with that,
+/// begin a task that wants the lock. Inside `install` rayon's rules hold.
 #[doc(alias = "ThreadPool")]
 #[doc(alias = "Executor")]
 pub struct Pool {
@@ -263,9 +273,8 @@ impl Pool {
         threads.release();
         let task = Arc::new(Task::new(f, None));
         let running = Arc::clone(&task);
-        threads.rayon().spawn_fifo(move || {
-            running.run();
-        });
+        let job = move || _ = running.run();
+        threads.rayon().spawn_fifo(|| inside::run(job));
         ScopedJoinHandle::new(task, threads.home.clone())
     }
 
@@ -368,9 +377,14 @@ impl Pool {
             let call = call.clone();
             let spin = self.settings.spin;
             threads.rayon().spawn(move || {
-                call.answer();
-                drop(call);
-                crew::linger(spin);
+                // A helper that lies on top of other foreign code is done without: none is waited for.
+                if let Some(inside) = inside::enter_if_outside() {
+                    call.answer();
+                    drop(call);
+                    drop(inside);
+                    inside::run_put_off();
+                    crew::linger(spin);
+                }
             });
         }
     }

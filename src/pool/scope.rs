@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use super::handle::ScopedJoinHandle;
 use super::home::{Home, is_on_a_pool};
+use super::inside;
+use super::steal::Steal;
 use super::task::{Runs, Task};
 use super::{Pool, Threads};
 use crate::panic::{NoUnwind, Panic};
-use crate::sync::{Condvar, Mutex, lock, wait};
+use crate::sync::{Condvar, Mutex, lock};
 
 /// Where tasks can be spawned that borrow from outside; see [`Pool::scope`].
 pub struct Scope<'a, 'scope> {
@@ -89,6 +91,7 @@ impl<'s> Group<'s> {
     /// Waits until all tasks are over. On a thread of a pool, which may be the one that would run them, it runs those that have not started.
     fn wait(&self) {
         let helps = is_on_a_pool();
+        let mut steal = Steal::new();
         let mut state = lock(&self.state);
         while !state.unfinished.is_empty() {
             if helps {
@@ -102,7 +105,7 @@ impl<'s> Group<'s> {
                     continue;
                 }
             }
-            state = wait(&self.changed, state);
+            (state, _) = steal.or_wait(&self.state, &self.changed, state, None);
         }
     }
 }
@@ -199,9 +202,8 @@ impl<'scope> Scope<'_, 'scope> {
         match self.threads {
             Some(threads) => {
                 let task = erased(task);
-                threads.rayon().spawn_fifo(move || {
-                    task.run();
-                });
+                let job = move || _ = task.run();
+                threads.rayon().spawn_fifo(|| inside::run(job));
             }
             None => {
                 task.run();

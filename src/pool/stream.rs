@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::Pool;
 use super::home::{Home, is_on_a_pool};
+use super::inside;
 use super::scope::{Group, Scope, erased};
+use super::steal::Steal;
 use super::task::Runs;
 use crate::channel::RecvTimeoutError;
 use crate::panic::{Panic, discard};
-use crate::sync::{MutexGuard, wait, wait_until};
+use crate::sync::MutexGuard;
 
 mod machine;
 
@@ -107,7 +109,7 @@ impl Pool {
         fn pump(machine: Arc<dyn Pumps>) {
             machine.pump(&|| {
                 let machine = Arc::clone(&machine);
-                rayon::spawn_fifo(move || pump(machine));
+                rayon::spawn_fifo(|| inside::run(move || pump(machine)));
             });
             discard(machine); // the last one drops the closure, which is the user's
         }
@@ -119,7 +121,9 @@ impl Pool {
             };
             threads.release();
             let pumps = Arc::clone(&pumps);
-            threads.rayon().spawn_fifo(move || pump(pumps));
+            threads
+                .rayon()
+                .spawn_fifo(|| inside::run(move || pump(pumps)));
             true
         });
         Stream::new(machine, launch, self)
@@ -183,9 +187,8 @@ impl<'scope> Scope<'_, 'scope> {
                     let task = task(&again, &home, &machine);
                     if home.is_here() {
                         let task = erased(task);
-                        rayon::spawn_fifo(move || {
-                            task.run();
-                        });
+                        let job = move || _ = task.run();
+                        rayon::spawn_fifo(|| inside::run(job));
                     } else {
                         task.run(); // the scope's end, on a thread that has no others to call
                     }
@@ -276,6 +279,7 @@ impl<'a, R> Stream<'a, R> {
         out.max_pumps = self.workers.min(self.window);
         out.in_flight -= handed_out;
         let mut launched = false;
+        let mut steal = Steal::new();
         loop {
             out.take_ready(&mut self.near);
             if out.is_finished() {
@@ -302,7 +306,7 @@ impl<'a, R> Stream<'a, R> {
                 return;
             }
             launched = false;
-            out = sleep(&**machine, self.alone, deadline, out);
+            out = sleep(&**machine, &mut steal, self.alone, deadline, out);
         }
     }
 }
@@ -310,6 +314,7 @@ impl<'a, R> Stream<'a, R> {
 /// Waits for a change. On a thread of a pool, which may be the one that would bring it about, it works first.
 fn sleep<'g, R>(
     machine: &'g (dyn Machine<R> + '_),
+    steal: &mut Steal,
     alone: bool,
     deadline: Option<Instant>,
     mut out: MutexGuard<'g, Out<R>>,
@@ -317,19 +322,21 @@ fn sleep<'g, R>(
     /// How long items that were taken from the source may lie about while it blocks.
     const RESCUE: Duration = Duration::from_millis(1);
     if alone || is_on_a_pool() {
+        let before = out.moment();
         drop(out);
         if machine.turn() {
             return machine.out();
         }
         out = machine.out();
-        if out.has_news() {
+        // What ended meanwhile found nobody waiting, and told nobody: a pump may be needed again.
+        if out.has_news() || out.moment() != before {
             return out;
         }
     }
     let rescue = out.holding.then(|| Instant::now() + RESCUE);
     let until = rescue.into_iter().chain(deadline).min();
     out.waiting = true;
-    let (mut out, _) = wait_until(machine.changed(), out, until);
+    let (mut out, _) = steal.or_wait(machine.results(), machine.changed(), out, until);
     out.waiting = false;
     if out.holding && rescue.is_some_and(|rescue| rescue <= Instant::now()) {
         drop(out);
@@ -356,9 +363,10 @@ impl<R> Drop for Stream<'_, R> {
         };
         let machine = &*source.machine;
         machine.stop();
+        let mut steal = Steal::new();
         let mut out = machine.out();
         while out.active > 0 {
-            out = wait(machine.changed(), out);
+            (out, _) = steal.or_wait(machine.results(), machine.changed(), out, None);
         }
         drop(out);
         // All of this is the user's, may panic, and may be dropped by a panic.

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::home::is_abandoned;
 use super::scope::Group;
+use super::steal::Steal;
 use crate::error::JoinError;
 use crate::panic::{Panic, caught, discard};
-use crate::sync::{Condvar, Mutex, lock, looks, wait_until};
+use crate::sync::{Condvar, Mutex, lock, looks};
 
 /// A closure on its way to a thread, and what became of it.
 pub(super) struct Task<'s, R> {
@@ -166,10 +167,11 @@ impl<'s, R> Task<'s, R> {
         if self.is_finished() || looks(1).any(|()| self.is_finished()) {
             return;
         }
+        let mut steal = Steal::new();
         let mut state = lock(&self.state);
         while !matches!(state.phase, Phase::Done(_) | Phase::Taken) {
             let in_time;
-            (state, in_time) = wait_until(&self.changed, state, deadline);
+            (state, in_time) = steal.or_wait(&self.state, &self.changed, state, deadline);
             if !in_time {
                 return;
             }
@@ -217,13 +219,14 @@ impl Watch {
 
     /// The place of a task that has ended, the first that did first.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
+        let mut steal = Steal::new();
         let mut ended = lock(&self.ended);
         loop {
             if let Some(place) = ended.pop_front() {
                 return Some(place);
             }
             let in_time;
-            (ended, in_time) = wait_until(&self.changed, ended, deadline);
+            (ended, in_time) = steal.or_wait(&self.ended, &self.changed, ended, deadline);
             if !in_time {
                 return None;
             }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use crate::panic::{Panic, caught, discard};
+use crate::pool::inside::enter;
 use crate::sync::{Condvar, Mutex, MutexGuard, Ordering, Slot, lock};
 
 /// Nanoseconds of work that a pump takes at once: long against taking it, short against the patience of who waits for results.
@@ -29,7 +30,10 @@ pub(super) trait Pumps: Send + Sync {
 
 /// What the consumer uses.
 pub(super) trait Machine<R>: Pumps {
-    fn out(&self) -> MutexGuard<'_, Out<R>>;
+    fn results(&self) -> &Mutex<Out<R>>;
+    fn out(&self) -> MutexGuard<'_, Out<R>> {
+        lock(self.results())
+    }
     fn changed(&self) -> &Condvar;
     /// Does a part of the work on the consumer's thread: computes items that were taken, or takes one if there is none; says whether it did.
     fn turn(&self) -> bool;
@@ -98,6 +102,11 @@ pub(super) struct Out<R> {
 impl<R> Out<R> {
     pub(super) fn room(&self) -> usize {
         self.window - self.in_flight.min(self.window)
+    }
+
+    /// What decides whether a pump is needed, to be compared with what it is at another time.
+    pub(super) fn moment(&self) -> (usize, usize, bool, bool) {
+        (self.pumps, self.in_flight, self.pulling, self.holding)
     }
 
     /// How many items somebody should take at once, by their cost.
@@ -399,8 +408,8 @@ where
     F: Fn(I::Item) -> R + Send + Sync,
     R: Send,
 {
-    fn out(&self) -> MutexGuard<'_, Out<R>> {
-        lock(&self.out)
+    fn results(&self) -> &Mutex<Out<R>> {
+        &self.out
     }
 
     fn changed(&self) -> &Condvar {
@@ -408,6 +417,7 @@ where
     }
 
     fn turn(&self) -> bool {
+        let _inside = enter();
         lock(&self.out).active += 1;
         let did = self.compute(self.share()) || self.pull(Who::Consumer);
         self.rest(0);
@@ -415,6 +425,7 @@ where
     }
 
     fn rescue(&self) {
+        let _inside = enter();
         lock(&self.out).active += 1;
         self.compute(self.share());
         self.rest(0);
