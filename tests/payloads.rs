@@ -159,7 +159,10 @@ fn errors_that_lose() {
     watched("errors_that_lose", || {
         two_that_panic("errors", |pool, items, bad| {
             let map = |item: Counted| match item.index {
-                index if index < 20 => Ok(bad(index)),
+                index if index < 20 => {
+                    bad(index);
+                    Ok(())
+                }
                 index => {
                     let _ = depth_of(|| bad(index));
                     Err(nested(0))
@@ -180,7 +183,10 @@ fn errors_that_lose() {
                     meet(&arrived, 2);
                     Err(nested(depth))
                 }
-                _ => Ok(common::spin(Duration::from_micros(20))),
+                _ => {
+                    common::spin(Duration::from_micros(20));
+                    Ok(())
+                }
             };
             let panicked = depth_of(|| {
                 if let Err(error) = pool.par_try_map_chunked(drops.all(), 1, map) {

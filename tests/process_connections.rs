@@ -65,10 +65,9 @@ fn with(number: u32, encoding: impl Fn() + Send + 'static) -> Message {
     }
 }
 
-fn ends() -> (
-    Arc<Connection<Message, Message>>,
-    Arc<Connection<Message, Message>>,
-) {
+type End = Arc<Connection<Message, Message>>;
+
+fn ends() -> (End, End) {
     let (a, b): Ends = pipe().unwrap();
     (Arc::new(a), Arc::new(b))
 }
