@@ -105,7 +105,7 @@ impl Default for CsvOptions {
     }
 }
 
-/// Why the rows of a file cannot be had; whoever reads them adds which file it is.
+/// Why the rows of a file cannot be had; the error that is made of it adds which file it is.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// What the system said.
