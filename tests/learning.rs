@@ -50,7 +50,8 @@ impl Drop for Held {
     }
 }
 
-/// Tasks have the threads while sixty calls look for helpers in vain; then the threads are free again.
+/// Tasks have the threads while sixty calls look for helpers in vain; then the threads are free
+/// again.
 #[test]
 fn a_bad_day_is_not_for_ever() {
     let milli = Duration::from_millis(1);
@@ -97,7 +98,8 @@ fn fresh_threads_find_out_that_a_place_has_become_dear() {
     assert!(shared >= 30, "{shared} of 40 calls were shared");
 }
 
-/// A hundred cheap calls, a dear one, over and over: after the first dear calls that were looked at, all are.
+/// A hundred cheap calls, a dear one, over and over: after the first dear calls that were looked
+/// at, all are.
 #[test]
 fn dear_calls_among_cheap_ones_are_shared() {
     let pool = started(2);

@@ -240,8 +240,8 @@ fn a_panic_in_making_a_state_is_an_error_and_drops_every_item_once() {
     assert!(items.iter().all(|n| n.load(SeqCst) == 1));
 }
 
-/// Results that own memory are there when a helper's state cannot be made: the helper's items have no
-/// results, and nothing is dropped in their places.
+/// Results that own memory are there when a helper's state cannot be made: the helper's items have
+/// no results, and nothing is dropped in their places.
 #[test]
 fn a_panic_in_making_a_state_leaves_places_without_results() {
     quiet();
@@ -273,8 +273,9 @@ fn a_panic_in_making_a_state_leaves_places_without_results() {
     assert!(helped > 0, "no helper ever came");
 }
 
-/// A listener on a thread of the pool that uses rayon meets a helper's part of its own run there, which
-/// would finish the last item on top of it: that part is done without, and the end is told once.
+/// A listener on a thread of the pool that uses rayon meets a helper's part of its own run there,
+/// which would finish the last item on top of it: that part is done without, and the end is told
+/// once.
 #[test]
 fn a_listener_may_use_rayon_and_the_pool() {
     common::watched("a_listener_may_use_rayon_and_the_pool", || {
@@ -338,8 +339,8 @@ fn seconds(call: impl Fn()) -> Vec<f64> {
     (0..4).map(timed).collect()
 }
 
-/// What a run that stopped early teaches is the cost of the items that it came to; and no worker goes
-/// on with what lies behind a failure.
+/// What a run that stopped early teaches is the cost of the items that it came to; and no worker
+/// goes on with what lies behind a failure.
 #[test]
 fn a_run_that_stops_early_is_no_slower_the_next_time() {
     let pool = started(2);
@@ -397,8 +398,8 @@ fn a_run_that_stops_early_is_no_slower_the_next_time() {
             ("panic", panics),
             ("map", map),
         ] {
-            // 41 ms of work; a helper that cannot be stopped needs 65 s, one that is taught wrongly more
-            // with each call.
+            // 41 ms of work; a helper that cannot be stopped needs 65 s, one that is taught wrongly
+            // more with each call.
             assert!(
                 times.iter().all(|s| *s < 0.5),
                 "{what}, {chunking}: {times:?}"

@@ -1,6 +1,8 @@
-//! Nestings of this crate's calls, tasks and `install`, and of rayon's, as they come: nothing deadlocks.
+//! Nestings of this crate's calls, tasks and `install`, and of rayon's, as they come: nothing
+//! deadlocks.
 //!
-//! `SCIPAR_STRESS_SECONDS=120 cargo test --release --test nesting_random` runs longer than the test.
+//! `SCIPAR_STRESS_SECONDS=120 cargo test --release --test nesting_random` runs longer than the
+//! test.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -175,7 +177,8 @@ fn random_nestings() {
     println!("{rounds} rounds");
 }
 
-/// A task waits for its own stream; a pump that ends while the task looks for work is missed by nobody.
+/// A task waits for its own stream; a pump that ends while the task looks for work is missed by
+/// nobody.
 #[test]
 fn streams_that_are_consumed_in_tasks() {
     watched("streams_that_are_consumed_in_tasks", || {
@@ -191,8 +194,8 @@ fn streams_that_are_consumed_in_tasks() {
     });
 }
 
-/// Rayon code in a task, or in an item, waits by doing other work of its pool, but no task or item: what
-/// this one has of its thread, such as a `RefCell`, is not met again on top of it.
+/// Rayon code in a task, or in an item, waits by doing other work of its pool, but no task or item:
+/// what this one has of its thread, such as a `RefCell`, is not met again on top of it.
 #[test]
 fn rayon_inside_of_tasks_and_items_meets_no_sibling() {
     use std::cell::RefCell;

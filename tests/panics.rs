@@ -644,7 +644,8 @@ fn more_chunks_than_can_be_counted_are_refused() {
     pool.par_for_each_chunked(0..usize::MAX, Chunking::size(1), |i| panic!("item {i} ran"));
 }
 
-/// Items that cost nothing are handed out in pieces so large that a careless count of them would wrap.
+/// Items that cost nothing are handed out in pieces so large that a careless count of them would
+/// wrap.
 #[test]
 fn as_many_items_as_there_can_be() {
     if cfg!(debug_assertions) {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use common::{Counted, Drops, eventually, started, watched};
 use scipar::{CancelToken, Chunking, Outcome, Pool, Worker, as_completed};
 
-/// Throws another one of itself when it is dropped, as deep as the number says. Owns memory, so that a
-/// sanitizer sees a second drop.
+/// Throws another one of itself when it is dropped, as deep as the number says. Owns memory, so
+/// that a sanitizer sees a second drop.
 #[derive(Debug)]
 struct Nested(usize, Box<usize>);
 
@@ -67,8 +67,8 @@ fn meet(arrived: &AtomicUsize, count: usize) {
 
 const LEN: usize = 100;
 
-/// Runs an operation over items of which two, on different threads, panic at the same time, so that one
-/// payload loses; then looks whether each item was dropped once.
+/// Runs an operation over items of which two, on different threads, panic at the same time, so that
+/// one payload loses; then looks whether each item was dropped once.
 fn two_that_panic(what: &str, run: impl Fn(&Pool, Vec<Counted>, &(dyn Fn(usize) + Sync))) {
     quiet();
     let mut met = 0;
@@ -308,7 +308,8 @@ fn streams() {
         for depth in DEPTHS {
             for take in [0, 1, 5, 40] {
                 let pool = Pool::builder().workers(2).build().unwrap();
-                // Results whose drops panic, from closures that panic, over items whose drops panic.
+                // Results whose drops panic, from closures that panic, over items whose drops
+                // panic.
                 let ordered = pool.stream(0..1000, move |i: usize| match i % 3 {
                     0 => panic_any(nested(depth)),
                     _ => nested(depth),

@@ -183,7 +183,8 @@ fn other_threads_wait_for_their_turn() {
             });
             hears.recv().unwrap();
             let second = scope.spawn(|| a.send(plain(2)));
-            // A handle to it is refused, whichever direction is in use, and the direction that is free is of use.
+            // A handle to it is refused, whichever direction is in use, and the direction that is
+            // free is of use.
             b.send(plain(3)).unwrap();
             assert_eq!(a.recv().unwrap().number, 3);
             assert!(!second.is_finished());

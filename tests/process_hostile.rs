@@ -1,6 +1,8 @@
-//! Workers that are corrupt, or mean harm: what they can make their parent keep, and how long they can make it wait.
+//! Workers that are corrupt, or mean harm: what they can make their parent keep, and how long they
+//! can make it wait.
 //!
-//! They are this program, started as a worker that speaks by hand. Each costs its parent an error of a kind, and nothing that lasts.
+//! They are this program, started as a worker that speaks by hand. Each costs its parent an error
+//! of a kind, and nothing that lasts.
 
 #![cfg(all(target_os = "linux", feature = "process"))]
 #![allow(clippy::unwrap_used, reason = "a test")]
@@ -286,7 +288,8 @@ fn builder(how: &str) -> ProcessPoolBuilder {
 
 const LIMIT: Duration = Duration::from_millis(200);
 
-/// How long a worker that was given [`LIMIT`] for an item can make its parent wait for one, with the time that a busy machine takes.
+/// How long a worker that was given [`LIMIT`] for an item can make its parent wait for one, with
+/// the time that a busy machine takes.
 const LONGEST: Duration = Duration::from_secs(15);
 
 #[track_caller]

@@ -1,6 +1,8 @@
-//! Whose worker a program is: its parent's, and not that of a user with fewer rights who starts it as one.
+//! Whose worker a program is: its parent's, and not that of a user with fewer rights who starts it
+//! as one.
 //!
-//! All but one of these tests need the rights of root, to make what only root can make: they say so and pass where they lack them.
+//! All but one of these tests need the rights of root, to make what only root can make: they say so
+//! and pass where they lack them.
 
 #![cfg(all(target_os = "linux", feature = "process"))]
 #![allow(clippy::unwrap_used, reason = "a test")]
@@ -47,7 +49,8 @@ const AS_WORKER: [&str; 4] = [
     "--test-threads=1",
 ];
 
-/// One test at a time: a program that another thread starts would inherit a copy that is being written, which cannot be run then.
+/// One test at a time: a program that another thread starts would inherit a copy that is being
+/// written, which cannot be run then.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -161,7 +164,8 @@ fn a_program_with_more_rights_than_its_user_is_not_that_users_worker() {
     let _alone = alone();
     watched("set-user-ID", || {
         let Some(place) = Place::new() else { return };
-        // As it is meant: the same program without them is a worker, and reads what its user may read.
+        // As it is meant: the same program without them is a worker, and reads what its user may
+        // read.
         let sockets = UnixStream::pair().unwrap();
         let led = lead(&place.program(0o755), STRANGER, sockets, &place.secret());
         let refused = std::io::ErrorKind::PermissionDenied.to_string();

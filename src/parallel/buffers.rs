@@ -352,7 +352,8 @@ impl<R> fmt::Debug for Output<R> {
     }
 }
 
-/// Places handed to one worker that fills them stretch by stretch. What it does not come to stays empty.
+/// Places handed to one worker that fills them stretch by stretch. What it does not come to stays
+/// empty.
 pub(crate) struct Places<'a, R> {
     output: &'a Output<R>,
     rest: Range<usize>,

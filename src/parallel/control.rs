@@ -75,8 +75,8 @@ pub(crate) struct Control<'a> {
     finished: AtomicUsize,
     /// Milliseconds after the beginning at which progress is told next.
     next_report: AtomicU64,
-    /// One of the states below. The listener is never called twice at once, and no thread ever waits
-    /// for one that calls it: the listener may itself do work of this run, by way of rayon.
+    /// One of the states below. The listener is never called twice at once, and no thread ever
+    /// waits for one that calls it: the listener may itself do work of this run, by way of rayon.
     telling: AtomicU8,
 }
 

@@ -37,8 +37,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether the item `index`, and those behind it, need not be run any more. Those before it are: the
-    /// lowest failure wins.
+    /// Whether the item `index`, and those behind it, need not be run any more. Those before it
+    /// are: the lowest failure wins.
     #[inline]
     pub(crate) fn is_over(&self, index: usize) -> bool {
         index > self.failed.load(Ordering::Relaxed)
@@ -48,20 +48,20 @@ impl<'a> Visit<'a> {
 /// Work in numbered units. The engine is compiled once, for all jobs: what is generic, the loop over the
 /// items of some units, is in the job.
 pub(crate) trait Job: Sync {
-    /// Runs some units on worker `seat`, the caller being 0. Where it stops early or unwinds, it leaves the
-    /// index of the item it was at in `visit`.
+    /// Runs some units on worker `seat`, the caller being 0. Where it stops early or unwinds, it
+    /// leaves the index of the item it was at in `visit`.
     ///
-    /// However it ends, by running all units, by stopping early or by unwinding, an implementation has
-    /// taken all items of `units` from its input, and has given all their places to `fill` or `skip` of
-    /// its output: its own [`close`](Self::close) says so to both of them.
+    /// However it ends, by running all units, by stopping early or by unwinding, an implementation
+    /// has taken all items of `units` from its input, and has given all their places to `fill` or
+    /// `skip` of its output: its own [`close`](Self::close) says so to both of them.
     ///
     /// # Safety
     ///
     /// 1. `units` lies within the job's units.
     /// 2. No unit is run twice.
     /// 3. No two threads have the same seat.
-    /// 4. `seat` is at most the number of helpers that the call was driven with: the helpers' seats are
-    ///    numbered as they come, and each of the calls for one is answered once.
+    /// 4. `seat` is at most the number of helpers that the call was driven with: the helpers' seats
+    ///    are numbered as they come, and each of the calls for one is answered once.
     ///
     /// Not to be `#[inline]`: its address is the call site's name, and an inlined function has an address in every
     /// place that asks.
@@ -112,8 +112,8 @@ struct Watch<'a> {
 }
 
 impl PlainLoop<'_> {
-    /// All items were run. A loop that stopped early or unwound teaches nothing: it is not known here how
-    /// many it came to.
+    /// All items were run. A loop that stopped early or unwound teaches nothing: it is not known
+    /// here how many it came to.
     #[inline]
     pub(crate) fn ended(self) {
         if let Some(watch) = self.0 {
@@ -240,8 +240,8 @@ fn drive_job(
         "at most `isize::MAX` chunks"
     );
     let _inside = enter();
-    // Until the job is closed, what was handed out is accounted for by this frame alone: were it lost,
-    // items that closures own would be dropped again.
+    // Until the job is closed, what was handed out is accounted for by this frame alone: were it
+    // lost, items that closures own would be dropped again.
     let accounts = NoUnwind::begin("the accounts of a parallel call");
     let max_helpers = max_helpers
         .min(units.saturating_sub(1))
@@ -386,8 +386,8 @@ struct Run<'a> {
     pool: &'a Pool,
     job: &'a dyn Job,
     dispenser: Dispenser,
-    /// The lowest index of an item that failed, or at which the job had what it wants. No worker takes
-    /// another chunk then.
+    /// The lowest index of an item that failed, or at which the job had what it wants. No worker
+    /// takes another chunk then.
     failed: AtomicUsize,
     /// The panic with the lowest index so far.
     fault: Mutex<Option<Fault>>,

@@ -86,8 +86,8 @@ pub(super) struct Long<'a, S: Source, W: WorkerState, R, E, F> {
     pub(super) input: Input<S>,
     pub(super) output: Output<R>,
     /// The item at each position of the work, where a hint decides; else positions are grains. Only
-    /// [`cost_hint`](super::Parallel::cost_hint) makes one, which demands items that are `Copy`, so dropping
-    /// those that are left out runs no foreign code: [`Rest`] and `leave_out` rely on it.
+    /// [`cost_hint`](super::Parallel::cost_hint) makes one, which demands items that are `Copy`, so
+    /// dropping those that are left out runs no foreign code: [`Rest`] and `leave_out` rely on it.
     pub(super) order: Option<Vec<usize>>,
     pub(super) grains: Split,
     pub(super) control: Control<'a>,
@@ -240,8 +240,8 @@ where
     S: Source,
     W: WorkerState,
 {
-    /// Takes items and drops them, and leaves their places empty. Does not unwind: only an order by hint
-    /// leaves items out, and then they are `Copy`.
+    /// Takes items and drops them, and leaves their places empty. Does not unwind: only an order by
+    /// hint leaves items out, and then they are `Copy`.
     ///
     /// # Safety
     ///
@@ -260,8 +260,8 @@ where
 
 /// Items of a worker's chunk, in the order of a hint, that it has not come to. Whether it stops or
 /// unwinds, they are taken and dropped, and their places stay empty. The drop does not unwind, as
-/// `leave_out` does not: were it to, the items after the one that panics would keep places that count
-/// as filled.
+/// `leave_out` does not: were it to, the items after the one that panics would keep places that
+/// count as filled.
 struct Rest<'a, 'j, S: Source, W: WorkerState, R, E, F> {
     job: &'a Long<'j, S, W, R, E, F>,
     items: std::slice::Iter<'a, usize>,

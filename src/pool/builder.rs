@@ -73,8 +73,8 @@ impl PoolBuilder {
 
     /// Names the threads, by their index from 0; `scipar-0`, `scipar-1` ... by default.
     ///
-    /// Called on the thread that starts them, while the pool is being started: it must not use this very
-    /// pool, which would wait for its own start for ever.
+    /// Called on the thread that starts them, while the pool is being started: it must not use this
+    /// very pool, which would wait for its own start for ever.
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         self.settings.thread_name = Some(Arc::new(name));
         self

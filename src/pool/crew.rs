@@ -181,8 +181,8 @@ mod tests {
         assert_eq!(ran.load(Ordering::Relaxed), 0);
     }
 
-    /// A helper that is inside when the caller panics stays until it sees that the gate is closed, which
-    /// is before the caller can go on.
+    /// A helper that is inside when the caller panics stays until it sees that the gate is closed,
+    /// which is before the caller can go on.
     #[test]
     fn a_panic_of_the_caller_waits_too() {
         let done = AtomicUsize::new(0);

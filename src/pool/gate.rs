@@ -64,8 +64,8 @@ impl Gate {
 
     /// Closes the gate and waits until nobody is inside. Called by the owner, once.
     ///
-    /// Spins for `spins` rounds before it rests: helpers are in the middle of a chunk of some microseconds.
-    /// `rest` parks the thread, for as long as it likes, or does something useful.
+    /// Spins for `spins` rounds before it rests: helpers are in the middle of a chunk of some
+    /// microseconds. `rest` parks the thread, for as long as it likes, or does something useful.
     pub(crate) fn close_and_wait(&self, spins: u32, mut rest: impl FnMut()) {
         let mut inside = self.state.fetch_or(CLOSED, Ordering::Acquire);
         for _ in 0..spins {

@@ -1,10 +1,10 @@
 //! Threads of a pool that are inside foreign code, and the jobs that are kept off them.
 //!
-//! Rayon code in a task, or in an item, waits by doing other work of its pool: on top of the stack of that
-//! task, and with what it holds. A sibling that wants the same lock would then wait for what lies below
-//! it, and one that borrows the same `RefCell` of the thread would panic. So this crate's jobs look where
-//! they are: inside of another one they are put off, and done by a thread that is not, or by this one
-//! when it is done.
+//! Rayon code in a task, or in an item, waits by doing other work of its pool: on top of the stack
+//! of that task, and with what it holds. A sibling that wants the same lock would then wait for
+//! what lies below it, and one that borrows the same `RefCell` of the thread would panic. So this
+//! crate's jobs look where they are: inside of another one they are put off, and done by a thread
+//! that is not, or by this one when it is done.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
@@ -15,8 +15,8 @@ use crate::sync::{Mutex, lock};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
-    /// Jobs of this thread's pool that were put off. The thread's and not the jobs': a count of references
-    /// that all jobs share would cost more than all the rest of a small one.
+    /// Jobs of this thread's pool that were put off. The thread's and not the jobs': a count of
+    /// references that all jobs share would cost more than all the rest of a small one.
     static PUT_OFF: OnceCell<Arc<PutOff>> = const { OnceCell::new() };
 }
 
@@ -66,15 +66,16 @@ impl Drop for Inside {
     }
 }
 
-/// Goes inside, for a caller that runs foreign code itself: what it steals meanwhile is not of this crate.
+/// Goes inside, for a caller that runs foreign code itself: what it steals meanwhile is not of this
+/// crate.
 pub(crate) fn enter() -> Caller {
     Caller(Inside {
         was: INSIDE.replace(true),
     })
 }
 
-/// A caller inside of its own call. When it comes out, others are told of what was put off meanwhile:
-/// below it on the stack there may be foreign code that is no job of this crate.
+/// A caller inside of its own call. When it comes out, others are told of what was put off
+/// meanwhile: below it on the stack there may be foreign code that is no job of this crate.
 #[derive(Debug)]
 pub(crate) struct Caller(Inside);
 
@@ -91,13 +92,14 @@ impl Drop for Caller {
     }
 }
 
-/// Goes inside, for a job that is as well not done at all: `None` where this thread is inside already.
+/// Goes inside, for a job that is as well not done at all: `None` where this thread is inside
+/// already.
 pub(super) fn enter_if_outside() -> Option<Inside> {
     (!INSIDE.replace(true)).then(|| Inside { was: false })
 }
 
-/// Does a job of this thread's pool, and then those that were put off meanwhile; inside of another job it
-/// puts it off.
+/// Does a job of this thread's pool, and then those that were put off meanwhile; inside of another
+/// job it puts it off.
 pub(super) fn run(job: impl FnOnce() + Send + 'static) {
     match enter_if_outside() {
         Some(inside) => {

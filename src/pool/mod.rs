@@ -66,19 +66,20 @@ use task::Task;
 ///
 /// # Blocking
 ///
-/// Operations return when their work is done. Called on a thread of the same pool, of another pool or of
-/// rayon, or from within an operation's closure, they do not deadlock: a call never waits for a helper
-/// that has not started on its work, and a thread of a pool or of rayon that waits for helpers, tasks or
-/// results does what it waits for itself, if no thread has begun with it. After a millisecond it also does
-/// rayon's work of its own pool now and then, so that what others [`install`](Self::install) there while it waits gets done. Of
-/// this crate's tasks and items it does no others: on top of its stack they could wait for what lies
-/// below. So a task that waits otherwise, say for a message of a task that has not started, needs a thread
-/// that is free.
+/// Operations return when their work is done. Called on a thread of the same pool, of another pool
+/// or of rayon, or from within an operation's closure, they do not deadlock: a call never waits for
+/// a helper that has not started on its work, and a thread of a pool or of rayon that waits for
+/// helpers, tasks or results does what it waits for itself, if no thread has begun with it. After a
+/// millisecond it also does rayon's work of its own pool now and then, so that what others
+/// [`install`](Self::install) there while it waits gets done. Of this crate's tasks and items it
+/// does no others: on top of its stack they could wait for what lies below. So a task that waits
+/// otherwise, say for a message of a task that has not started, needs a thread that is free.
 ///
-/// Rayon code in a task or an item, such as a `par_iter`, waits by doing other work of the pool, as it always does. It
-/// meets no other task or item of this crate on its thread, so a borrowed thread-local `RefCell` is safe. A lock that is held
-/// across it is not: a thread that has taken a piece of the `par_iter` may, before it is done with that,
-/// begin a task that wants the lock. Inside `install` rayon's rules hold.
+/// Rayon code in a task or an item, such as a `par_iter`, waits by doing other work of the pool, as
+/// it always does. It meets no other task or item of this crate on its thread, so a borrowed
+/// thread-local `RefCell` is safe. A lock that is held across it is not: a thread that has taken a
+/// piece of the `par_iter` may, before it is done with that, begin a task that wants the lock.
+/// Inside `install` rayon's rules hold.
 #[doc(alias = "ThreadPool")]
 #[doc(alias = "Executor")]
 pub struct Pool {
@@ -377,7 +378,8 @@ impl Pool {
             let call = call.clone();
             let spin = self.settings.spin;
             threads.rayon().spawn(move || {
-                // A helper that lies on top of other foreign code is done without: none is waited for.
+                // A helper that lies on top of other foreign code is done without: none is waited
+                // for.
                 if let Some(inside) = inside::enter_if_outside() {
                     call.answer();
                     drop(call);

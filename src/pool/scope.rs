@@ -115,7 +115,8 @@ struct Waiting<'a, 's>(&'a Group<'s>);
 
 impl Drop for Waiting<'_, '_> {
     fn drop(&mut self) {
-        // It runs tasks, and while it does other threads use what this frame and those below it own.
+        // It runs tasks, and while it does other threads use what this frame and those below it
+        // own.
         let borrowed = NoUnwind::begin("the end of a scope, whose tasks borrow from its caller");
         self.0.wait();
         borrowed.end();

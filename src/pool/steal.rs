@@ -7,9 +7,9 @@ use crate::sync::{Condvar, Mutex, MutexGuard, lock, park, park_timeout, wait_unt
 /// The wait of one thread for others, which may in turn need a thread of its own rayon pool: to run
 /// what they `install` there, say. A thread that slept would then wait for ever.
 ///
-/// It sleeps first, for longer than nearly all waits last, as what it steals lies on top of its stack
-/// and holds it up; then it steals and sleeps by turns. Nothing tells a thread that sleeps here of work
-/// in its pool, so it looks at intervals.
+/// It sleeps first, for longer than nearly all waits last, as what it steals lies on top of its
+/// stack and holds it up; then it steals and sleeps by turns. Nothing tells a thread that sleeps
+/// here of work in its pool, so it looks at intervals.
 #[derive(Debug)]
 pub(super) struct Steal {
     turn: Turn,
@@ -35,8 +35,8 @@ impl Steal {
         }
     }
 
-    /// Sleeps until this thread is unparked; on a thread of rayon's for a moment at most, or it does a
-    /// piece of work instead.
+    /// Sleeps until this thread is unparked; on a thread of rayon's for a moment at most, or it
+    /// does a piece of work instead.
     pub(super) fn or_park(&mut self) {
         match (is_on_rayon(), self.turn) {
             (false, _) => park(),
@@ -45,8 +45,9 @@ impl Steal {
         }
     }
 
-    /// Waits to be notified, or for the deadline, if there is one; says `false` when it has passed. On a
-    /// thread of rayon's it waits for a moment at most, or does a piece of work, without the lock.
+    /// Waits to be notified, or for the deadline, if there is one; says `false` when it has passed.
+    /// On a thread of rayon's it waits for a moment at most, or does a piece of work, without the
+    /// lock.
     pub(super) fn or_wait<'a, T>(
         &mut self,
         mutex: &'a Mutex<T>,

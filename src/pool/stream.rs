@@ -29,10 +29,11 @@ const WINDOW_PER_WORKER: usize = 128;
 /// The results of a closure over an iterator, computed by the threads of a [`Pool`] while they are consumed. Made by
 /// [`Pool::stream`] and its relatives.
 ///
-/// A stream is consumed on the thread that made it. Nothing happens before the first call of `next`. From then on at most [`window`](Self::window) items are in flight: taken from the source
-/// and not yet handed out. Dropping the stream stops it and waits for the items that are being computed, and for the source if it is just
-/// being asked for an item. What panics in the drops of the source, of items and of results then, on
-/// whichever thread, ends there.
+/// A stream is consumed on the thread that made it. Nothing happens before the first call of
+/// `next`. From then on at most [`window`](Self::window) items are in flight: taken from the source
+/// and not yet handed out. Dropping the stream stops it and waits for the items that are being
+/// computed, and for the source if it is just being asked for an item. What panics in the drops of
+/// the source, of items and of results then, on whichever thread, ends there.
 ///
 /// # Panics
 ///

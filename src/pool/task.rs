@@ -65,7 +65,8 @@ impl<'s, R> Task<'s, R> {
     /// Runs the task on this thread if nobody has started or cancelled it; says whether it did.
     pub(super) fn run(&self) -> bool {
         if self.group.is_none() && is_abandoned() {
-            // What panics in dropping what it had captured does so on a thread of the pool, unheard.
+            // What panics in dropping what it had captured does so on a thread of the pool,
+            // unheard.
             let _ = self.cancel();
             return false;
         }

@@ -184,11 +184,13 @@ impl Call<'_> {
         Ok(or_broken(output.value(value, &mut alone(&mut Forever)))?)
     }
 
-    /// Adds what became of an item. A result that cannot be encoded, or dropped, is that item's failure.
+    /// Adds what became of an item. A result that cannot be encoded, or dropped, is that item's
+    /// failure.
     fn outcome<R: Serialize>(&mut self, outcome: Entry<R>) -> Result<(), CallError> {
         let mut forever = Forever;
         let mut wait = alone(&mut forever);
-        // The result's own code runs under this lock, and cannot get at it: the process's only other thread that uses it does not wait.
+        // The result's own code runs under this lock, and cannot get at it: the process's only
+        // other thread that uses it does not wait.
         let mut output = self.watched.output();
         match output.last_of(outcome, &mut wait) {
             Err(ValueError::Serde(why)) => {

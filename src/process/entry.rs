@@ -29,11 +29,13 @@ static INITIALIZED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Security
 ///
-/// A worker runs whatever registered task its parent names, so a program is a worker only of a parent that gains no rights by it: of
-/// the same user, or of root (Linux; what starts it is asked of the kernel). A program that gets rights from its file (set-user-ID,
-/// set-group-ID, capabilities) never is one, so such a program cannot have workers of its own kind either. What is started as a worker
-/// against these rules ends with a message on standard error and exit code 77, before anything else of the program has
-/// run, and a parent that waits for it gets [`Handshake`](crate::process::ProcessErrorKind::Handshake) with that message.
+/// A worker runs whatever registered task its parent names, so a program is a worker only of a
+/// parent that gains no rights by it: of the same user, or of root (Linux; what starts it is asked
+/// of the kernel). A program that gets rights from its file (set-user-ID, set-group-ID,
+/// capabilities) never is one, so such a program cannot have workers of its own kind either. What
+/// is started as a worker against these rules ends with a message on standard error and exit code
+/// 77, before anything else of the program has run, and a parent that waits for it gets
+/// [`Handshake`](crate::process::ProcessErrorKind::Handshake) with that message.
 ///
 /// # Examples
 ///
@@ -70,7 +72,8 @@ pub fn init_with(tasks: impl IntoIterator<Item = Registration>) {
     serve_if_worker();
 }
 
-/// How a process ends that is started as a worker and refuses to be one; `EX_NOPERM` of `sysexits.h`.
+/// How a process ends that is started as a worker and refuses to be one; `EX_NOPERM` of
+/// `sysexits.h`.
 const REFUSED: i32 = 77;
 
 /// As above, where the system lets it have no socket; `EX_OSERR`.
@@ -87,7 +90,8 @@ pub fn serve_if_worker() {
         Ok(None) => return,
         Err(error) => error,
     };
-    // It was started as a worker and for nothing else: to go on would run the whole program once more, perhaps as another user.
+    // It was started as a worker and for nothing else: to go on would run the whole program once
+    // more, perhaps as another user.
     let _ = writeln!(std::io::stderr(), "scipar worker: refused: {error}"); // nobody to tell
     std::process::exit(match error.kind() {
         ErrorKind::PermissionDenied => REFUSED,

@@ -102,7 +102,8 @@ pub(super) enum Entry<R> {
     Working,
 }
 
-/// A time that something took. Such are added up, which no number from elsewhere is to make overflow.
+/// A time that something took. Such are added up, which no number from elsewhere is to make
+/// overflow.
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     const CENTURIES: Duration = Duration::from_secs(1 << 34);
     Duration::deserialize(deserializer).map(|span| span.min(CENTURIES))

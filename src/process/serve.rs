@@ -36,7 +36,8 @@ pub fn stop() -> Option<&'static Stop> {
 
 /// What the watching thread and the serving one share.
 pub(super) struct Watched {
-    /// Held while a result is encoded: by the serving thread, and tried by the watching one. Tasks and what they return cannot get at it.
+    /// Held while a result is encoded: by the serving thread, and tried by the watching one. Tasks
+    /// and what they return cannot get at it.
     output: Mutex<Output>,
     /// When the current item began, in nanoseconds since `began`; zero where none is being worked on.
     pub(super) item_began: AtomicU64,

@@ -21,17 +21,17 @@ pub(crate) struct Dispenser {
 /// loop without effect) a worker's share could be a good part of `usize`.
 ///
 /// A visitor who comes when nothing is left, by a look that is out of date, moves the position
-/// beyond the end, once, as it then goes away. So the position never exceeds
-/// `isize::MAX + MOST_WORKERS * MOST_UNITS`, which is less than `usize::MAX`: it cannot wrap and hand
-/// out a unit again.
+/// beyond the end, once, as it then goes away. So the position never exceeds `isize::MAX +
+/// MOST_WORKERS * MOST_UNITS`, which is less than `usize::MAX`: it cannot wrap and hand out a unit
+/// again.
 const MOST_UNITS: usize = isize::MAX as usize / Dispenser::MOST_WORKERS;
 
 impl Dispenser {
     /// Workers that may visit one dispenser: more than a pool of rayon's can have.
     pub(crate) const MOST_WORKERS: usize = if usize::BITS >= 64 { 1 << 16 } else { 1 << 8 };
 
-    /// `units` is at most `isize::MAX`, and at most [`MOST_WORKERS`](Self::MOST_WORKERS) workers come, so
-    /// that late visitors cannot make the position wrap.
+    /// `units` is at most `isize::MAX`, and at most [`MOST_WORKERS`](Self::MOST_WORKERS) workers
+    /// come, so that late visitors cannot make the position wrap.
     pub(crate) fn new(first: usize, units: usize) -> Self {
         debug_assert!(isize::try_from(units).is_ok());
         Self {

@@ -11,8 +11,8 @@ pub(crate) struct Experience {
     pub(crate) short_calls: u8,
     /// Wake-ups, less successes, that made a call slower than alone; up to 15.
     pub(crate) losses: u8,
-    /// Above 0 where calls have cost now little and now much: what the last ones cost says nothing of
-    /// the next one. Up to 63.
+    /// Above 0 where calls have cost now little and now much: what the last ones cost says nothing
+    /// of the next one. Up to 63.
     pub(crate) erratic: u8,
 }
 

@@ -379,8 +379,9 @@ impl Program {
         }
     }
 
-    /// One call of `units` flat items of `mean` nanoseconds, after a pause. A helper that is called comes
-    /// after `arrival(idle)` and costs the caller `cost`. Says how long the call took over serial.
+    /// One call of `units` flat items of `mean` nanoseconds, after a pause. A helper that is called
+    /// comes after `arrival(idle)` and costs the caller `cost`. Says how long the call took over
+    /// serial.
     fn call(
         &mut self,
         units: usize,

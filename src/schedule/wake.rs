@@ -82,9 +82,9 @@ pub(crate) struct WakeLog {
     earned: AtomicU32,
 }
 
-/// The share of its time that a call which was refused helpers earns, to be spent on waking one for the
-/// sake of knowing. So no estimate, however wrong a bad day has made it, is believed for long, and
-/// what the trials cost never is more than this.
+/// The share of its time that a call which was refused helpers earns, to be spent on waking one for
+/// the sake of knowing. So no estimate, however wrong a bad day has made it, is believed for long,
+/// and what the trials cost never is more than this.
 const SHARE: f64 = 0.025;
 
 /// Earnings that are kept, in prices of a trial: a long call does not pay for a hundred short ones.
@@ -92,8 +92,8 @@ const PURSE: f64 = 4.0;
 
 impl WakeLog {
     /// What to expect after `idle` nanoseconds without work. A class without a sample of its own
-    /// hopes, or borrows from the nearest longer idle time, then from the nearest shorter one, where that is
-    /// better than hope.
+    /// hopes, or borrows from the nearest longer idle time, then from the nearest shorter one,
+    /// where that is better than hope.
     pub(crate) fn expect(&self, idle: Nanos) -> Wake {
         let class = class(idle);
         let known = |cells: &[AtomicU32; CLASSES], hope: f64| {
@@ -131,9 +131,10 @@ impl WakeLog {
         read(&self.earned) >= wake.cost
     }
 
-    /// Learns from a wake-up for the sake of knowing: believes what it has seen, as what was believed
-    /// before kept callers from waking helpers. `came`: whether the helper came before the call ended, else
-    /// its way is only known to be longer than that. A trial that `paid` has cost nothing.
+    /// Learns from a wake-up for the sake of knowing: believes what it has seen, as what was
+    /// believed before kept callers from waking helpers. `came`: whether the helper came before the
+    /// call ended, else its way is only known to be longer than that. A trial that `paid` has cost
+    /// nothing.
     pub(crate) fn learn_from_trial(&self, idle: Nanos, seen: Wake, came: bool, paid: bool) {
         if !paid {
             write(&self.earned, read(&self.earned) - seen.cost);

@@ -1,4 +1,5 @@
-//! The words that parents and workers say to each other, spoken by hand: for peers that are not what they should be.
+//! The words that parents and workers say to each other, spoken by hand: for peers that are not
+//! what they should be.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 

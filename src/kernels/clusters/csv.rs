@@ -11,10 +11,10 @@ const HEADER: [&str; 4] = ["cluster_id", "x", "y", "z"];
 impl Clusters {
     /// Reads clusters of points in three dimensions from a CSV file.
     ///
-    /// The header is `cluster_id,x,y,z`. Lines are in the order of the clusters, whose numbers begin at 0 and
-    /// have no gaps. Text is UTF-8, with or without a byte-order mark; fields may be quoted and surrounded
-    /// by spaces; every line ends in a line break, LF, CRLF or CR; blank lines are skipped. The path
-    /// becomes the set's name.
+    /// The header is `cluster_id,x,y,z`. Lines are in the order of the clusters, whose numbers
+    /// begin at 0 and have no gaps. Text is UTF-8, with or without a byte-order mark; fields may be
+    /// quoted and surrounded by spaces; every line ends in a line break, LF, CRLF or CR; blank
+    /// lines are skipped. The path becomes the set's name.
     ///
     /// The file is read row by row, and no more of it than [`CsvOptions`] allow.
     ///

@@ -439,7 +439,8 @@ where
         let source = self.source.take().and_then(|mut source| source.iter.take());
         let items = std::mem::take(&mut lock(&self.todo).items);
         let results = std::mem::take(&mut lock(&self.out).results);
-        // One by one, and never unwinding: the stream may be dropped by a panic, and each of them may panic.
+        // One by one, and never unwinding: the stream may be dropped by a panic, and each of them
+        // may panic.
         discard(source);
         items.into_iter().for_each(discard);
         results.into_iter().for_each(discard);

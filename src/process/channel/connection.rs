@@ -27,10 +27,12 @@ use crate::process::wire::{Forever, Input, Link, LinkError, Meanwhile, Output, P
 ///
 /// # Threads
 ///
-/// Several threads can use it; in each direction one message goes at a time, and the others wait for it. No lock is held while the
-/// message's own code (`Serialize`, `Deserialize`) runs, but its direction is in use. If that code uses the same direction of
-/// the same connection, by itself or in work that its thread does for a thread pool, it gets an error of kind
-/// [`Reentrant`](ProcessErrorKind::Reentrant) at once. It must not wait for another thread that does: both would wait for ever.
+/// Several threads can use it; in each direction one message goes at a time, and the others wait
+/// for it. No lock is held while the message's own code (`Serialize`, `Deserialize`) runs, but its
+/// direction is in use. If that code uses the same direction of the same connection, by itself or
+/// in work that its thread does for a thread pool, it gets an error of kind
+/// [`Reentrant`](ProcessErrorKind::Reentrant) at once. It must not wait for another thread that
+/// does: both would wait for ever.
 pub struct Connection<A, B> {
     socket: Arc<Descriptor>,
     input: Turn<Input>,
@@ -101,8 +103,9 @@ impl<A, B> Connection<A, B> {
         }
     }
 
-    /// Whether a message, or the end, can be received without waiting; waits for that for so long at most. While another thread
-    /// receives, or a message that this one receives asks, none can be.
+    /// Whether a message, or the end, can be received without waiting; waits for that for so long
+    /// at most. While another thread receives, or a message that this one receives asks, none can
+    /// be.
     #[must_use]
     pub fn poll(&self, timeout: Duration) -> bool {
         let until = Instant::now().checked_add(timeout);
@@ -133,8 +136,8 @@ impl<A: Serialize, B> Connection<A, B> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the message: the other end is gone, the message cannot be encoded, or it is sent by the code of one that is
-    /// being sent ([`Reentrant`](ProcessErrorKind::Reentrant)).
+    /// [`SendError`], with the message: the other end is gone, the message cannot be encoded, or it
+    /// is sent by the code of one that is being sent ([`Reentrant`](ProcessErrorKind::Reentrant)).
     pub fn send(&self, message: A) -> Result<(), SendError<A>> {
         let Ok(mut output) = self.output.take(Wait::ForEver) else {
             return Err(SendError::new(message, Some(reentrant())));
@@ -173,8 +176,8 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
     ///
     /// # Errors
     ///
-    /// [`RecvError::Disconnected`] at the end; [`RecvError::Failed`] for what is no message, and in the code of a message that
-    /// is being received ([`Reentrant`](ProcessErrorKind::Reentrant)).
+    /// [`RecvError::Disconnected`] at the end; [`RecvError::Failed`] for what is no message, and in
+    /// the code of a message that is being received ([`Reentrant`](ProcessErrorKind::Reentrant)).
     pub fn recv(&self) -> Result<B, RecvError> {
         let Ok(mut input) = self.input.take(Wait::ForEver) else {
             return Err(RecvError::Failed(reentrant()));
@@ -186,7 +189,8 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
         }
     }
 
-    /// The next message, if one has begun to arrive; the rest of it is waited for. `None` also while another thread receives.
+    /// The next message, if one has begun to arrive; the rest of it is waited for. `None` also
+    /// while another thread receives.
     ///
     /// # Errors
     ///
@@ -195,7 +199,8 @@ impl<A, B: DeserializeOwned> Connection<A, B> {
         self.recv_within(Wait::No, Some(Instant::now()))
     }
 
-    /// The next message, waiting for its beginning for so long at most, and for the threads that receive before this one.
+    /// The next message, waiting for its beginning for so long at most, and for the threads that
+    /// receive before this one.
     ///
     /// # Errors
     ///

@@ -25,8 +25,9 @@ const SPILLED: u8 = 1;
 
 /// A queue between processes: any number of them sends and receives, and each message is received by one. Linux.
 ///
-/// A handle can be cloned and sent inside of messages, so tasks get theirs as an argument. It holds about 200 KiB of small messages, or
-/// some hundreds of large ones; [`send`](Self::send) waits for room. A message is at most 16 GiB long.
+/// A handle can be cloned and sent inside of messages, so tasks get theirs as an argument. It holds
+/// about 200 KiB of small messages, or some hundreds of large ones; [`send`](Self::send) waits for
+/// room. A message is at most 16 GiB long.
 ///
 /// # The end
 ///

@@ -146,7 +146,8 @@ fn memory_that_is_none_is_refused() {
     let memory = os::memory_file().expect("memory");
     os::set_len(&memory, super::LONGEST + 1).expect("a length");
     protocol(memory, "are the most");
-    // Files of the system whose lengths are not what is in them: as if they grew or shrank while they are read.
+    // Files of the system whose lengths are not what is in them: as if they grew or shrank while
+    // they are read.
     protocol(open("/proc/self/status"), "another length");
     if let Ok(file) = File::open("/sys/kernel/mm/transparent_hugepage/enabled") {
         protocol(file.into(), "another length");

@@ -5,8 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
-/// A value that is taken to be used and put back, so that foreign code which runs meanwhile finds out that it is in use, instead of
-/// waiting for itself.
+/// A value that is taken to be used and put back, so that foreign code which runs meanwhile finds
+/// out that it is in use, instead of waiting for itself.
 #[derive(Debug)]
 pub(super) struct Turn<T> {
     state: Mutex<State<T>>,

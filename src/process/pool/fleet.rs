@@ -14,8 +14,9 @@ use crate::process::error::{ProcessError, ProcessErrorKind};
 use crate::process::station::{GRACE, Starter, Station};
 
 thread_local! {
-    /// The fleets of which this thread holds a place, by their addresses. Foreign code that runs on it
-    /// then (what makes arguments, what encodes items and decodes results) may ask for another place.
+    /// The fleets of which this thread holds a place, by their addresses. Foreign code that runs on
+    /// it then (what makes arguments, what encodes items and decodes results) may ask for another
+    /// place.
     static HELD: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -117,8 +118,9 @@ impl Fleet {
 
     /// Takes a place, waiting for one to be free, and looking now and then whether it is still worth waiting.
     ///
-    /// A thread that holds a place already does not wait: the place might never be free, as it is this
-    /// thread that would have to let go of it. It gets one beyond the number, whose worker ends with it.
+    /// A thread that holds a place already does not wait: the place might never be free, as it is
+    /// this thread that would have to let go of it. It gets one beyond the number, whose worker
+    /// ends with it.
     pub(super) fn lease(
         &self,
         mut go_on: impl FnMut() -> bool,
@@ -275,9 +277,9 @@ impl<'f> Lease<'f> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        // Code of the user's has panicked on this side, in the middle of a message or with units out: the worker is no longer in
-        // step, and may have a part of an array that is about to be somebody else's. A worker that says what nobody has asked for is
-        // not in step either.
+        // Code of the user's has panicked on this side, in the middle of a message or with units
+        // out: the worker is no longer in step, and may have a part of an array that is about to be
+        // somebody else's. A worker that says what nobody has asked for is not in step either.
         let has_more_to_say = |station: &Station| station.link.input.has_unused();
         if std::thread::panicking() || self.station.as_ref().is_some_and(has_more_to_say) {
             self.dismiss();

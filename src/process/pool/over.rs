@@ -248,12 +248,13 @@ impl<'a, S: Source, C> ProcessRun<'a, S, C> {
         self
     }
 
-    /// Called with the number of finished items about every 50 ms while it grows, and when the last one is
-    /// finished, on a thread of its own; never twice at once. It may use this pool: where it waits for a
-    /// worker it gets one when the run has let go of it, and the run returns when it has returned.
+    /// Called with the number of finished items about every 50 ms while it grows, and when the last
+    /// one is finished, on a thread of its own; never twice at once. It may use this pool: where it
+    /// waits for a worker it gets one when the run has let go of it, and the run returns when it
+    /// has returned.
     ///
-    /// Where the system refuses that thread, it is called once, on this thread, at the end. A panic of it
-    /// ends the run, and goes on on this thread.
+    /// Where the system refuses that thread, it is called once, on this thread, at the end. A panic
+    /// of it ends the run, and goes on on this thread.
     #[doc(alias = "tqdm")]
     pub fn progress(mut self, listener: impl Fn(Progress) + Send + Sync + 'a) -> Self {
         self.listener = Some(Box::new(listener));

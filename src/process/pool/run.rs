@@ -132,11 +132,11 @@ impl<G: Goods> Run<'_, G> {
         if workers == 1 && !heard {
             return vec![self.drive(true, &mut || ())];
         }
-        // Panics come back as results: what a scope finds in threads that it joins by itself it drops,
-        // and a payload that panics then ends the process.
+        // Panics come back as results: what a scope finds in threads that it joins by itself it
+        // drops, and a payload that panics then ends the process.
         std::thread::scope(|scope| {
-            // The listener has a thread of its own, so that it can do what it likes, even wait for a
-            // worker of this pool: no driver holds one while it runs.
+            // The listener has a thread of its own, so that it can do what it likes, even wait for
+            // a worker of this pool: no driver holds one while it runs.
             let (running, over) = crossbeam_channel::bounded(0);
             let teller = heard.then(|| {
                 let over = over.clone();

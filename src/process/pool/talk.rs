@@ -201,7 +201,8 @@ impl<G: Goods> Run<'_, G> {
                     break true;
                 }
                 Entry::Working => continue,
-                // One more than items were sent to their ends: the sender knows. More than that, nobody has asked for.
+                // One more than items were sent to their ends: the sender knows. More than that,
+                // nobody has asked for.
                 _ if grains.start == grains.end && surplus == 0 => {
                     surplus = 1;
                     continue;

@@ -68,7 +68,8 @@ impl Tail {
         String::from_utf8_lossy(&[a, b].concat()).into_owned()
     }
 
-    /// Waits for the thread, which ends with the worker; not for long, as it may be stuck with what it passes on.
+    /// Waits for the thread, which ends with the worker; not for long, as it may be stuck with what
+    /// it passes on.
     pub(super) fn close(&mut self) {
         let Some(thread) = self.thread.take() else {
             return;

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use crate::process::os::{self, Child, Descriptor, Ready, Want};
 use crate::process::wire::{LinkError, Patience, SEGMENT};
 
-/// Waits for a worker as long as it lives, until a time, and while it is not silent, or owes what it was asked, for too long.
+/// Waits for a worker as long as it lives, until a time, and while it is not silent, or owes what
+/// it was asked, for too long.
 #[derive(Debug)]
 pub(in crate::process) struct Watch {
     end: Option<Arc<Descriptor>>,
     pub(in crate::process) until: Option<Instant>,
     /// The longest wait for one word. It begins anew with each.
     silence: Option<Duration>,
-    /// Items that it has not answered. Each may take as long as a silence, and so may each [`PIECE`](Self::PIECE), so that
-    /// long messages have the time they need; but not each word.
+    /// Items that it has not answered. Each may take as long as a silence, and so may each
+    /// [`PIECE`](Self::PIECE), so that long messages have the time they need; but not each word.
     owed: u32,
     /// How much longer is waited, in all, for what it owes.
     patience: Duration,
@@ -28,11 +29,12 @@ pub(in crate::process) struct Watch {
 }
 
 impl Watch {
-    /// How long is read without looking whether the process has ended. Its end is the end of what it sends, unless something that
-    /// it has started holds the socket as well.
+    /// How long is read without looking whether the process has ended. Its end is the end of what
+    /// it sends, unless something that it has started holds the socket as well.
     pub(super) const LOOK: Duration = Duration::from_millis(100);
 
-    /// Bytes that a worker has as much time for as for an item. It sends so many at once when it has so many to send.
+    /// Bytes that a worker has as much time for as for an item. It sends so many at once when it
+    /// has so many to send.
     const PIECE: usize = SEGMENT;
 
     pub(super) fn new(child: &Child) -> Self {
@@ -160,8 +162,9 @@ impl Watch {
     }
 }
 
-/// How long a worker with a limit for its tasks may neither say nor hear anything before it is ended from here. It is to see to the
-/// limit itself, so this is for workers that are stopped, or stuck where they cannot look.
+/// How long a worker with a limit for its tasks may neither say nor hear anything before it is
+/// ended from here. It is to see to the limit itself, so this is for workers that are stopped, or
+/// stuck where they cannot look.
 fn silence_beyond(limit: Duration) -> Duration {
     limit + limit / 4 + Duration::from_secs(1)
 }

@@ -1,9 +1,10 @@
 //! Descriptors on their way in: which segment they belong to, and how many there may be.
 //!
-//! A sender hands them to the system with the first byte of the segment that announces them. The system gives them out with the read
-//! that takes this byte, those of one sender's call at a time, and ends that read with them. So the descriptors of a read are
-//! those of one segment, whose header begins among the bytes of that read. What is found to be otherwise was sent by something that does not keep
-//! to this, and would stay open for ever, as no segment is going to take it.
+//! A sender hands them to the system with the first byte of the segment that announces them. The
+//! system gives them out with the read that takes this byte, those of one sender's call at a time,
+//! and ends that read with them. So the descriptors of a read are those of one segment, whose
+//! header begins among the bytes of that read. What is found to be otherwise was sent by something
+//! that does not keep to this, and would stay open for ever, as no segment is going to take it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -44,7 +45,8 @@ impl Arrivals {
         self.waiting.len() > self.counted || lost
     }
 
-    /// Takes note of what a read of these bytes has brought, when the first header that has not been looked at begins at `next`.
+    /// Takes note of what a read of these bytes has brought, when the first header that has not
+    /// been looked at begins at `next`.
     #[cold]
     pub(super) fn note(
         &mut self,

@@ -1,8 +1,9 @@
-//! Decoding that costs no more than what was sent: values that are too deep for the stack, or of very many elements that take no
-//! bytes, are refused.
+//! Decoding that costs no more than what was sent: values that are too deep for the stack, or of
+//! very many elements that take no bytes, are refused.
 //!
-//! Postcard decodes a value as deep as the bytes say, and a list as long as its first bytes say. So this stands between it and the
-//! values' own code, and looks only where one value is inside of another: numbers and text pass by it.
+//! Postcard decodes a value as deep as the bytes say, and a list as long as its first bytes say. So
+//! this stands between it and the values' own code, and looks only where one value is inside of
+//! another: numbers and text pass by it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,14 +14,15 @@ use serde::de::{
 
 use super::passing;
 
-/// Values inside of values: options, lists, tuples, maps, structs, enums, and the newtypes around them.
+/// Values inside of values: options, lists, tuples, maps, structs, enums, and the newtypes around
+/// them.
 pub(super) const LEVELS: u32 = 500;
 
 /// Elements without bytes that a value may have.
 pub(super) const WITHOUT_BYTES: u64 = 1 << 20;
 
-/// Elements that a list may have beside those that are paid for, at a time; so many that it is seldom asked, and few enough for a list
-/// at each level.
+/// Elements that a list may have beside those that are paid for, at a time; so many that it is
+/// seldom asked, and few enough for a list at each level.
 const AT_ONCE: u64 = 64;
 
 /// How many elements a value may still have: one for each byte that has come, and some.

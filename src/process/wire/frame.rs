@@ -4,8 +4,9 @@
 //! segment begins with a header of eight bytes: two that never change, flags, the number of descriptors that come with it, and
 //! the length of what follows, little-endian.
 //!
-//! A segment in the middle of a message has bytes or descriptors, and one that voids a value has neither and comes after bytes: no
-//! message is a row of segments without end and without bytes, which no limit in bytes would notice.
+//! A segment in the middle of a message has bytes or descriptors, and one that voids a value has
+//! neither and comes after bytes: no message is a row of segments without end and without bytes,
+//! which no limit in bytes would notice.
 
 /// Bytes of a header.
 pub(in crate::process) const HEADER: usize = 8;

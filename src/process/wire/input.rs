@@ -139,8 +139,8 @@ impl Input {
         error.into()
     }
 
-    /// The most that is read before it is asked for: an answer of the greatest length, and as much again for its headers where its
-    /// segments are short.
+    /// The most that is read before it is asked for: an answer of the greatest length, and as much
+    /// again for its headers where its segments are short.
     fn most_ahead(&self) -> u64 {
         let few = 4 * AHEAD as u64;
         self.limit.saturating_mul(2).saturating_add(few)

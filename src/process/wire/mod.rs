@@ -5,8 +5,8 @@
 //!
 //! # What a peer can cost
 //!
-//! A peer may be corrupt, or mean harm. Whatever it sends, what this process keeps for it has a bound, and so has the number of words
-//! that it can send before something is complete:
+//! A peer may be corrupt, or mean harm. Whatever it sends, what this process keeps for it has a
+//! bound, and so has the number of words that it can send before something is complete:
 //!
 //! | | bound | else |
 //! |---|---|---|
@@ -20,8 +20,9 @@
 //! | room for text, bytes and lists | what has come, doubled as it grows, and 1 MiB; not what was announced | |
 //! | waiting for a worker whose tasks have a time limit | for each item that it owes, and for each 64 KiB that come or go, as long as an item may take and a quarter of that and a second | `TimedOut` |
 //!
-//! An error of the first three kinds of descriptors and of reading ahead is for good: where the next message begins, and whose the next
-//! descriptors are, is not known. What had come by then is closed.
+//! An error of the first three kinds of descriptors and of reading ahead is for good: where the
+//! next message begins, and whose the next descriptors are, is not known. What had come by then is
+//! closed.
 
 use std::io;
 use std::sync::Arc;

@@ -76,7 +76,8 @@ impl Output {
         self.last_of(value, meanwhile)
     }
 
-    /// Adds a value to the message and drops it. One that panics then is as one that cannot be encoded.
+    /// Adds a value to the message and drops it. One that panics then is as one that cannot be
+    /// encoded.
     pub(in crate::process) fn last_of<T: Serialize>(
         &mut self,
         value: T,
@@ -115,7 +116,8 @@ impl Output {
         }
         if result.is_ok() {
             passing::leaving_into(&mut self.descriptors);
-            // They go with their values: the receiver is to keep few of them before it comes to those.
+            // They go with their values: the receiver is to keep few of them before it comes to
+            // those.
             if self.descriptors.len() >= DESCRIPTORS_AT_ONCE {
                 self.segment(Kind::More, meanwhile)?;
             }

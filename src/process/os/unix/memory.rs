@@ -231,8 +231,9 @@ pub(in crate::process) fn spill(bytes: &[u8]) -> io::Result<Descriptor> {
 
 /// The bytes of a file of memory, of which there may be so many.
 ///
-/// [`io::ErrorKind::InvalidData`] for what another process has sent instead: what is no file, and could be read for ever or never,
-/// a file that is longer, and one whose length changes. Room is made for what has been read, not for what the file says.
+/// [`io::ErrorKind::InvalidData`] for what another process has sent instead: what is no file, and
+/// could be read for ever or never, a file that is longer, and one whose length changes. Room is
+/// made for what has been read, not for what the file says.
 pub(in crate::process) fn unspill(file: Descriptor, most: u64) -> io::Result<Vec<u8>> {
     use std::os::unix::fs::FileExt;
 
@@ -253,7 +254,8 @@ pub(in crate::process) fn unspill(file: Descriptor, most: u64) -> io::Result<Vec
     }
     let file = std::fs::File::from(file);
     let mut bytes = Vec::new();
-    // The place to read from is shared with whoever sent it, so it is not used. One byte is asked for beyond the end.
+    // The place to read from is shared with whoever sent it, so it is not used. One byte is asked
+    // for beyond the end.
     loop {
         let at = bytes.len();
         let wanted = (len - at as u64).saturating_add(1).min(AT_ONCE as u64);

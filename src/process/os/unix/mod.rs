@@ -25,8 +25,8 @@ pub(in crate::process) fn too_many_files() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
-/// Descriptors that a peer may have this process keep for values that have not taken them: half of what it may have open, so that
-/// no peer takes the places of everything else.
+/// Descriptors that a peer may have this process keep for values that have not taken them: half of
+/// what it may have open, so that no peer takes the places of everything else.
 pub(in crate::process) fn most_descriptors_of_a_message() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());

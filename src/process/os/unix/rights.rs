@@ -1,12 +1,15 @@
 //! Whose orders a worker takes: those of a peer that could do by itself what it orders.
 //!
-//! A worker runs any task that it is told to, with any argument. Which socket that comes by is said by an environment variable, and
-//! both are the choice of the process that starts the program. That process must therefore not gain rights by it:
+//! A worker runs any task that it is told to, with any argument. Which socket that comes by is said
+//! by an environment variable, and both are the choice of the process that starts the program. That
+//! process must therefore not gain rights by it:
 //!
-//! 1. A program that gets rights from its file (set-user-ID, set-group-ID, capabilities, a security module's transition) takes no orders.
-//!    The kernel says so when it starts the program (`AT_SECURE`); on systems that do not, the user and group IDs do.
-//! 2. The socket was made by a process of the same user, or of root, which has all rights that this process has (Linux: `SO_PEERCRED`,
-//!    the kernel's own note). This is for what starts programs as another user and passes on the environment, as `sudo` can be told to.
+//! 1. A program that gets rights from its file (set-user-ID, set-group-ID, capabilities, a security
+//!    module's transition) takes no orders. The kernel says so when it starts the program
+//!    (`AT_SECURE`); on systems that do not, the user and group IDs do.
+//! 2. The socket was made by a process of the same user, or of root, which has all rights that this
+//!    process has (Linux: `SO_PEERCRED`, the kernel's own note). This is for what starts programs
+//!    as another user and passes on the environment, as `sudo` can be told to.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -25,7 +28,8 @@ fn has_rights_of_its_own() -> bool {
 }
 
 /// The user that made a socket with its peer.
-// Not by rustix, whose numbers of processes are never zero: that of a peer in another PID namespace is.
+// Not by rustix, whose numbers of processes are never zero: that of a peer in another PID namespace
+// is.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[allow(unsafe_code, reason = "reads a note of the kernel's on a socket")]
 fn maker(socket: impl AsFd) -> io::Result<u32> {
@@ -37,7 +41,8 @@ fn maker(socket: impl AsFd) -> io::Result<u32> {
         gid: libc::gid_t::MAX,
     };
     let mut len = size_of_val(&found) as libc::socklen_t;
-    // SAFETY: the kernel writes at most `len` bytes to `found`, which has as many and is of plain numbers.
+    // SAFETY: the kernel writes at most `len` bytes to `found`, which has as many and is of plain
+    // numbers.
     let result = unsafe {
         libc::getsockopt(
             socket.as_fd().as_raw_fd(),

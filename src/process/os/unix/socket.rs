@@ -79,7 +79,8 @@ pub(in crate::process) struct Received {
     pub(in crate::process) bytes: usize,
     /// The system dropped bytes of a packet that had no place.
     pub(in crate::process) cut: bool,
-    /// The system dropped descriptors: more than [`DESCRIPTORS_AT_ONCE`], or more than this process may have open.
+    /// The system dropped descriptors: more than [`DESCRIPTORS_AT_ONCE`], or more than this process
+    /// may have open.
     pub(in crate::process) lost: bool,
 }
 

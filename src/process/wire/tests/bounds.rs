@@ -1,4 +1,5 @@
-//! What a peer can make this process keep. How long it can make it wait, and what it costs a pool, is in `tests/process_hostile.rs`.
+//! What a peer can make this process keep. How long it can make it wait, and what it costs a pool,
+//! is in `tests/process_hostile.rs`.
 
 use super::super::alone;
 use super::super::bounded::{LEVELS, WITHOUT_BYTES};
@@ -80,7 +81,8 @@ fn segments_in_the_middle_have_something_in_them() {
     }
 }
 
-/// Where in a stream of two messages descriptors come that no segment announces; the reader has read ahead or not.
+/// Where in a stream of two messages descriptors come that no segment announces; the reader has
+/// read ahead or not.
 #[test]
 fn descriptors_that_no_segment_announced_are_found_and_closed() {
     let first = segment(Kind::Last, &[1, 2, 3, 4], 0);
