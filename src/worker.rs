@@ -1,6 +1,5 @@
 //! `Worker`: a thread with the life cycle of a process.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::channel::{Receives, Register};
+pub use crate::channel::Stop;
+pub(crate) use crate::channel::Stopper;
 use crate::error::{JoinError, Panic};
 use crate::fork;
 use crate::timer::thread_time;
@@ -49,7 +49,7 @@ pub struct Worker<R> {
 
 struct Shared {
     /// Dropped to stop.
-    go_on: Mutex<Option<Sender<Infallible>>>,
+    go_on: Mutex<Option<Stopper>>,
     /// Of the thread, for the system.
     #[cfg(target_os = "linux")]
     id: OnceLock<i32>,
@@ -95,7 +95,7 @@ impl WorkerBuilder {
                 "a worker's name has a NUL byte in it",
             ));
         }
-        let (go_on, stopped) = crossbeam_channel::bounded(0);
+        let (go_on, stop) = Stopper::new();
         let shared = Arc::new(Shared {
             go_on: Mutex::new(Some(go_on)),
             #[cfg(target_os = "linux")]
@@ -113,8 +113,7 @@ impl WorkerBuilder {
             let _ = inside
                 .id
                 .set(rustix::thread::gettid().as_raw_nonzero().get());
-            let stop = Stop(stopped);
-            let result = catch_unwind(AssertUnwindSafe(|| f(&stop)))
+            let result = catch_unwind(AssertUnwindSafe(|| stop.interruptible(|| f(&stop))))
                 .map_err(|payload| JoinError::Panicked(Panic::new(payload)));
             let _ = send.send(result); // nobody is left to see it of a worker that was let go
             let _ = inside.spent.set(thread_time()); // from now on it is not alive: its result is there
@@ -307,62 +306,3 @@ impl<R> fmt::Debug for Worker<R> {
             .finish_non_exhaustive()
     }
 }
-
-/// What tells a [`Worker`]'s closure to stop: [`Worker::stop`] was called, or the worker dropped.
-///
-/// It can be waited for together with queues and pipes: see [`wait_ready`](crate::channel::wait_ready).
-#[derive(Clone, Debug)]
-#[doc(alias = "Event")]
-pub struct Stop(Receiver<Infallible>);
-
-impl Stop {
-    /// Whether it is time to stop.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        matches!(self.0.try_recv(), Err(TryRecvError::Disconnected))
-    }
-
-    /// Waits until it is time to stop.
-    pub fn wait(&self) {
-        let _ = self.0.recv(); // nothing is ever sent
-    }
-
-    /// Waits for so long at most; says whether it is time to stop.
-    #[must_use]
-    pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        match Instant::now().checked_add(timeout) {
-            Some(deadline) => matches!(
-                self.0.recv_deadline(deadline),
-                Err(RecvTimeoutError::Disconnected)
-            ),
-            None => {
-                self.wait();
-                true
-            }
-        }
-    }
-}
-
-/// What sets a [`Stop`], by being dropped.
-#[cfg(feature = "process")]
-#[derive(Debug)]
-pub(crate) struct Stopper(
-    #[expect(dead_code, reason = "is there to be dropped")] Sender<Infallible>,
-);
-
-#[cfg(feature = "process")]
-impl Stopper {
-    pub(crate) fn new() -> (Self, Stop) {
-        let (go_on, stopped) = crossbeam_channel::bounded(0);
-        (Self(go_on), Stop(stopped))
-    }
-}
-
-impl Register for Stop {
-    fn register<'a>(&'a self, select: &mut Select<'a>) -> usize {
-        select.recv(&self.0);
-        1
-    }
-}
-
-impl Receives for Stop {}

@@ -1,10 +1,13 @@
 //! What sending and receiving can end with. The names and variants are those of the standard library's channels.
+//!
+//! "Disconnected" is the end of a channel as a handle sees it: it was closed, or its other side is gone; on the thread of a
+//! worker that was asked to stop also where [a call would have waited](crate::Stop#interrupted-waits).
 
 use std::fmt;
 
 use crossbeam_channel as raw;
 
-/// A message could not be sent: the queue is closed, or the peer of the pipe is gone. The message is in it.
+/// A message could not be sent: the channel has ended. The message is in it.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("sending on a closed channel")]
 pub struct SendError<T>(pub T);
@@ -12,10 +15,10 @@ pub struct SendError<T>(pub T);
 /// A message could not be sent at once. The message is in it.
 #[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrySendError<T> {
-    /// There is no room now; on a channel without room of its own, nobody is waiting to receive.
+    /// There is no room now; on a channel without room of its own, no receiver waits.
     #[error("sending on a full channel")]
     Full(T),
-    /// The queue is closed, or the peer of the pipe is gone.
+    /// The channel has ended.
     #[error("sending on a closed channel")]
     Disconnected(T),
 }
@@ -26,12 +29,12 @@ pub enum SendTimeoutError<T> {
     /// There was no room in time.
     #[error("timed out sending on a full channel")]
     Timeout(T),
-    /// The queue is closed, or the peer of the pipe is gone.
+    /// The channel has ended.
     #[error("sending on a closed channel")]
     Disconnected(T),
 }
 
-/// There is no message, and none will come: the queue is closed, or the peer of the pipe is gone, and what was sent before has been received.
+/// There is no message, and none will come: the channel has ended, and what was sent before has been received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("receiving on an empty and closed channel")]
 pub struct RecvError;
@@ -56,6 +59,23 @@ pub enum RecvTimeoutError {
     /// There is none, and none will come.
     #[error("receiving on an empty and closed channel")]
     Disconnected,
+}
+
+/// Why [`JoinableSender::join`](super::JoinableSender::join) cannot say that every task was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinTasksError {
+    /// All receivers are gone, and tasks that were in the queue were dropped with the last one.
+    #[error("{tasks} tasks were dropped unreceived, as no receiver was left")]
+    Unreceived {
+        /// How many.
+        tasks: usize,
+    },
+    /// Not all were done in time.
+    #[error("timed out joining the tasks of a queue")]
+    Timeout,
+    /// Not all are done, and this worker was asked to stop.
+    #[error("the worker was asked to stop before the tasks of a queue were done")]
+    Stopped,
 }
 
 impl<T> SendError<T> {

@@ -1,7 +1,6 @@
 //! `JoinableQueue`: a queue that knows how much of what was sent is done.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,120 +11,93 @@ use super::error::{
 };
 use super::queue::Queue;
 use super::ready::{Receives, Register};
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, lock, wait_until};
+use super::unfinished::{Joined, Unfinished};
+
+mod claim;
+mod ends;
+
+pub use claim::Claim;
+pub use ends::{JoinableReceiver, JoinableSender};
 
 /// A [`Queue`] whose messages are tasks: [`join`](Self::join) waits until all that were sent are done.
 ///
-/// Receiving gives a [`Claim`], which counts as done when it is dropped, also by a panic of the thread that works on it. So nobody has to
-/// say it, and nobody can say it twice.
+/// Receiving gives a [`Claim`], which counts as done when it is dropped, also by a panic of the thread that works on it. So
+/// nothing has to say it, and nothing can say it twice.
+///
+/// As a `Queue` it can send and receive: as long as one is left, `recv` waits without an end unless it is closed, and `join`
+/// waits for a receiver of what is in it. [`into_ends`](Self::into_ends) gives ends that disconnect, also by `?` or a panic, and
+/// [a `join`](JoinableSender::join) that says which tasks no receiver was left for.
 ///
 /// # Examples
 ///
 /// ```
 /// use scipar::JoinableQueue;
 ///
-/// let jobs = JoinableQueue::unbounded();
-/// std::thread::scope(|scope| {
-///     for _ in 0..2 {
-///         scope.spawn(|| while let Ok(job) = jobs.recv() {
+/// let (jobs, receiver) = JoinableQueue::unbounded().into_ends();
+/// let workers = [(); 2].map(|()| {
+///     let receiver = receiver.clone();
+///     std::thread::spawn(move || {
+///         for job in receiver.iter() {
 ///             assert!(*job < 10); // the work; `job` is done where it goes out of scope
-///         });
-///     }
-///     for i in 0..10 {
-///         jobs.send(i).unwrap();
-///     }
-///     jobs.join(); // all ten are done
-///     jobs.close(); // the two threads end
+///         }
+///     })
 /// });
+/// drop(receiver); // the workers have theirs
+/// for i in 0..10 {
+///     jobs.send(i)?;
+/// }
+/// jobs.join()?; // all ten are done; an error if both threads had panicked before
+/// drop(jobs); // the two threads end
+/// for worker in workers {
+///     worker.join().unwrap();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct JoinableQueue<T> {
-    queue: Queue<T>,
-    unfinished: Arc<Unfinished>,
-}
-
-/// How many tasks were sent and are not done.
-#[derive(Debug)]
-struct Unfinished {
-    count: AtomicUsize,
-    /// Held by who waits between looking at the count and falling asleep, and by who makes it zero before waking others.
-    lock: Mutex<()>,
-    zero: Condvar,
-}
-
-impl Unfinished {
-    fn new() -> Self {
-        Self {
-            count: AtomicUsize::new(0),
-            lock: Mutex::new(()),
-            zero: Condvar::new(),
-        }
-    }
-
-    fn begin(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// What happened before is seen by whoever [`join`](Self::join)s.
-    fn end(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            drop(lock(&self.lock));
-            self.zero.notify_all();
-        }
-    }
-
-    /// Waits until nothing is unfinished, or the deadline; says which.
-    fn join(&self, deadline: Option<Instant>) -> bool {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return true;
-        }
-        let mut guard = lock(&self.lock);
-        while self.count.load(Ordering::Acquire) != 0 {
-            let in_time;
-            (guard, in_time) = wait_until(&self.zero, guard, deadline);
-            if !in_time {
-                return false;
-            }
-        }
-        true
-    }
+    receiver: JoinableReceiver<T>,
+    sender: JoinableSender<T>,
 }
 
 impl<T> JoinableQueue<T> {
     /// As [`Queue::bounded`].
     #[must_use]
     pub fn bounded(capacity: usize) -> Self {
-        Self::of(Queue::bounded(capacity))
+        Self::of(Some(capacity))
     }
 
     /// As [`Queue::unbounded`].
     #[must_use]
     pub fn unbounded() -> Self {
-        Self::of(Queue::unbounded())
+        Self::of(None)
     }
 
-    fn of(queue: Queue<T>) -> Self {
+    fn of(capacity: Option<usize>) -> Self {
+        let unfinished = Arc::new(Unfinished::new());
+        let queue = Queue::counted(capacity, Arc::clone(&unfinished));
+        let (sender, receiver) = queue.into_ends();
         Self {
-            queue,
-            unfinished: Arc::new(Unfinished::new()),
+            receiver: JoinableReceiver::new(receiver, Arc::clone(&unfinished)),
+            sender: JoinableSender::new(sender, unfinished),
         }
     }
 
-    /// Counts a task, unless it could not be sent.
-    fn counted<E>(&self, send: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-        // First, as the task may be done before `send` returns.
-        self.unfinished.begin();
-        let sent = send();
-        if sent.is_err() {
-            self.unfinished.end();
-        }
-        sent
+    /// An end that can send and not receive.
+    #[must_use]
+    pub fn sender(&self) -> JoinableSender<T> {
+        self.sender.clone()
     }
 
-    fn claim(&self, task: T) -> Claim<'_, T> {
-        Claim {
-            task,
-            done: Done(&self.unfinished),
-        }
+    /// An end that can receive and not send.
+    #[must_use]
+    pub fn receiver(&self) -> JoinableReceiver<T> {
+        self.receiver.clone()
+    }
+
+    /// Both ends of this handle, of which nothing else is left: the queue ends when one side is gone.
+    #[must_use]
+    #[doc(alias = "split")]
+    pub fn into_ends(self) -> (JoinableSender<T>, JoinableReceiver<T>) {
+        (self.sender, self.receiver)
     }
 
     /// As [`Queue::send`].
@@ -135,7 +107,7 @@ impl<T> JoinableQueue<T> {
     /// When the queue is closed. The task is in the error, and does not count.
     #[doc(alias = "put")]
     pub fn send(&self, task: T) -> Result<(), SendError<T>> {
-        self.counted(|| self.queue.send(task))
+        self.sender.send(task)
     }
 
     /// As [`Queue::try_send`].
@@ -145,7 +117,7 @@ impl<T> JoinableQueue<T> {
     /// When the queue is full, or closed. The task is in the error, and does not count.
     #[doc(alias = "put_nowait")]
     pub fn try_send(&self, task: T) -> Result<(), TrySendError<T>> {
-        self.counted(|| self.queue.try_send(task))
+        self.sender.try_send(task)
     }
 
     /// As [`Queue::send_timeout`].
@@ -154,7 +126,7 @@ impl<T> JoinableQueue<T> {
     ///
     /// When the queue was full all the time, or is closed. The task is in the error, and does not count.
     pub fn send_timeout(&self, task: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        self.counted(|| self.queue.send_timeout(task, timeout))
+        self.sender.send_timeout(task, timeout)
     }
 
     /// Receives a task; blocks while there is none.
@@ -164,7 +136,7 @@ impl<T> JoinableQueue<T> {
     /// When the queue is closed and nothing is left in it.
     #[doc(alias = "get")]
     pub fn recv(&self) -> Result<Claim<'_, T>, RecvError> {
-        self.queue.recv().map(|task| self.claim(task))
+        self.receiver.recv()
     }
 
     /// Receives a task if there is one.
@@ -174,7 +146,7 @@ impl<T> JoinableQueue<T> {
     /// When there is none now, or none will come.
     #[doc(alias = "get_nowait")]
     pub fn try_recv(&self) -> Result<Claim<'_, T>, TryRecvError> {
-        self.queue.try_recv().map(|task| self.claim(task))
+        self.receiver.try_recv()
     }
 
     /// Receives a task; blocks for so long at most.
@@ -183,49 +155,52 @@ impl<T> JoinableQueue<T> {
     ///
     /// When none came in time, or none will come.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Claim<'_, T>, RecvTimeoutError> {
-        self.queue
-            .recv_timeout(timeout)
-            .map(|task| self.claim(task))
+        self.receiver.recv_timeout(timeout)
     }
 
-    /// Waits until every task that was sent, or is just being sent, is done. Who calls this with a claim in hand waits for itself.
+    /// Waits until every task that was sent, or is just being sent, is done. A thread with a claim in hand waits for itself.
     ///
-    /// Tasks that are in the queue are waited for as well: somebody has to receive them, also after
-    /// [`close`](Self::close).
+    /// # Blocking
+    ///
+    /// Tasks that are in the queue are waited for as well, also after [`close`](Self::close): where all threads that received
+    /// are gone, this waits for ever, as its own handle could receive them. It is not interrupted by a worker's
+    /// [`Stop`](crate::Stop) either, as it has no way to say that tasks are left.
+    /// [`JoinableSender::join`] ends with an error in both cases.
     pub fn join(&self) {
-        self.unfinished.join(None);
+        self.sender.unfinished.join(None);
     }
 
     /// As [`join`](Self::join), for so long at most. Says whether everything is done.
     #[must_use]
     pub fn join_timeout(&self, timeout: Duration) -> bool {
         // A time so long that no clock shows it is no limit.
-        self.unfinished.join(Instant::now().checked_add(timeout))
+        let deadline = Instant::now().checked_add(timeout);
+        self.sender.unfinished.join(deadline) == Joined::Finished
     }
 
     /// Tasks that were sent, or are just being sent, and are not done, at this moment.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.unfinished.count.load(Ordering::Acquire)
+        self.sender.unfinished()
     }
 
     /// Tasks in the queue at this moment.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.receiver.len()
     }
 
     /// Whether no task is in the queue at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.receiver.is_empty()
     }
 
     /// Whether the queue has no room at this moment. Always so with a capacity of 0.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.queue.is_full()
+        self.receiver.is_full()
     }
 
     /// The tasks, as they come, until the queue is closed and empty. The iterator blocks.
@@ -236,18 +211,18 @@ impl<T> JoinableQueue<T> {
     /// How many tasks it holds; `None` without a limit.
     #[must_use]
     pub fn capacity(&self) -> Option<usize> {
-        self.queue.capacity()
+        self.receiver.capacity()
     }
 
     /// As [`Queue::close`].
     pub fn close(&self) {
-        self.queue.close();
+        self.receiver.close();
     }
 
-    /// Whether somebody has closed it.
+    /// Whether the queue was closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.queue.is_closed()
+        self.receiver.is_closed()
     }
 }
 
@@ -255,8 +230,8 @@ impl<T> Clone for JoinableQueue<T> {
     /// Another handle of the same queue.
     fn clone(&self) -> Self {
         Self {
-            queue: self.queue.clone(),
-            unfinished: Arc::clone(&self.unfinished),
+            receiver: self.receiver(),
+            sender: self.sender(),
         }
     }
 }
@@ -265,92 +240,17 @@ impl<T> fmt::Debug for JoinableQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinableQueue")
             .field("unfinished", &self.unfinished())
-            .field("queue", &self.queue)
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("closed", &self.is_closed())
             .finish()
     }
 }
 
 impl<T> Register for JoinableQueue<T> {
     fn register<'a>(&'a self, select: &mut Select<'a>) -> usize {
-        self.queue.register(select)
+        self.receiver.register(select)
     }
 }
 
 impl<T> Receives for JoinableQueue<T> {}
-
-/// A task of a [`JoinableQueue`] that somebody works on. It is done when this is dropped.
-#[must_use = "a claim that is dropped is done"]
-pub struct Claim<'a, T> {
-    // Dropped first, so that what a task's own drop does is done as well.
-    task: T,
-    done: Done<'a>,
-}
-
-#[derive(Debug)]
-struct Done<'a>(&'a Unfinished);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-impl<T> Claim<'_, T> {
-    /// Says that the task is done, and gives back the message.
-    pub fn done(self) -> T {
-        let Claim { task, done } = self;
-        drop(done);
-        task
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Claim<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Claim").field(&self.task).finish()
-    }
-}
-
-impl<T> Deref for Claim<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.task
-    }
-}
-
-impl<T> DerefMut for Claim<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.task
-    }
-}
-
-#[cfg(all(test, loom))]
-mod tests {
-    use super::*;
-    use loom::sync::Arc;
-
-    /// Nobody sleeps through the moment when the last task is done, and what was done is seen.
-    #[test]
-    fn join_sees_the_last_task() {
-        loom::model(|| {
-            let unfinished = Arc::new(Unfinished::new());
-            let work = Arc::new(AtomicUsize::new(0));
-            unfinished.begin();
-            unfinished.begin();
-            let workers: Vec<_> = (0..2)
-                .map(|_| {
-                    let (unfinished, work) = (unfinished.clone(), work.clone());
-                    loom::thread::spawn(move || {
-                        work.fetch_add(1, Ordering::Relaxed);
-                        unfinished.end();
-                    })
-                })
-                .collect();
-            assert!(unfinished.join(None));
-            assert_eq!(work.load(Ordering::Relaxed), 2);
-            for worker in workers {
-                worker.join().unwrap();
-            }
-        });
-    }
-}

@@ -9,6 +9,7 @@ use super::error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError, received,
     sent, timed_received, timed_sent, try_received, try_sent,
 };
+use super::interrupt::{self, Call, Failed, Id, Way};
 use super::ready::{Receives, Register, wait_ready_timeout};
 
 /// Two connected ends without a limit to the messages on their way: sending never blocks.
@@ -65,10 +66,12 @@ fn ends<A, B>(
     let ours = Connection {
         sender: there.0,
         receiver: back.1,
+        id: Id::new(),
     };
     let theirs = Connection {
         sender: back.0,
         receiver: there.1,
+        id: Id::new(),
     };
     (ours, theirs)
 }
@@ -80,6 +83,7 @@ fn ends<A, B>(
 pub struct Connection<S, R> {
     sender: Sender<S>,
     receiver: Receiver<R>,
+    id: Id,
 }
 
 impl<S, R> Connection<S, R> {
@@ -87,8 +91,13 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When the other end is gone, also while this waits. The message is in the error.
+    /// When the other end is gone, also while this waits; on the thread of a worker that [was asked to
+    /// stop](crate::Stop#interrupted-waits) where it would wait. The message is in the error.
     pub fn send(&self, message: S) -> Result<(), SendError<S>> {
+        if interrupt::is_possible() {
+            let sent = self.send_interruptible(message, None);
+            return sent.map_err(|error| SendError(error.into_inner()));
+        }
         self.sender.send(message).map_err(sent)
     }
 
@@ -105,10 +114,13 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When there was no room all the time, or the other end is gone. The message is in the error.
+    /// When there was no room all the time, and as [`send`](Self::send). The message is in the error.
     pub fn send_timeout(&self, message: S, timeout: Duration) -> Result<(), SendTimeoutError<S>> {
         // A time so long that no clock shows it is no limit.
         match Instant::now().checked_add(timeout) {
+            Some(deadline) if interrupt::is_possible() => {
+                self.send_interruptible(message, Some(deadline))
+            }
             Some(deadline) => self
                 .sender
                 .send_deadline(message, deadline)
@@ -121,8 +133,12 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When the other end is gone and nothing of it is left.
+    /// When the other end is gone and nothing of it is left; on the thread of a worker that [was asked to
+    /// stop](crate::Stop#interrupted-waits) where it would wait.
     pub fn recv(&self) -> Result<R, RecvError> {
+        if interrupt::is_possible() {
+            return self.recv_interruptible(None).map_err(|_| RecvError);
+        }
         self.receiver.recv().map_err(received)
     }
 
@@ -139,10 +155,11 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When none came in time, or none will come.
+    /// When none came in time, and as [`recv`](Self::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<R, RecvTimeoutError> {
         // A time so long that no clock shows it is no limit.
         match Instant::now().checked_add(timeout) {
+            Some(deadline) if interrupt::is_possible() => self.recv_interruptible(Some(deadline)),
             Some(deadline) => self
                 .receiver
                 .recv_deadline(deadline)
@@ -158,9 +175,40 @@ impl<S, R> Connection<S, R> {
         wait_ready_timeout(&[self], timeout).is_some()
     }
 
-    /// The messages, as they come, until the other end is gone. The iterator blocks.
+    /// The messages, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator blocks.
     pub fn iter(&self) -> impl Iterator<Item = R> + '_ {
-        self.receiver.iter()
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    #[inline(never)]
+    fn send_interruptible(
+        &self,
+        message: S,
+        deadline: Option<Instant>,
+    ) -> Result<(), SendTimeoutError<S>> {
+        let call = Call {
+            channel: self.id,
+            way: Way::Send,
+            left: || interrupt::room(self.sender.len(), self.sender.capacity()),
+            attempt: |message| self.try_send(message).map_err(Failed::from),
+            wait: |message| interrupt::send(&self.sender, None, message, deadline),
+        };
+        call.run(message).map_err(SendTimeoutError::from)
+    }
+
+    #[inline(never)]
+    fn recv_interruptible(&self, deadline: Option<Instant>) -> Result<R, RecvTimeoutError> {
+        let call = Call {
+            channel: self.id,
+            way: Way::Receive,
+            left: || self.receiver.len(),
+            attempt: |()| self.try_recv().map_err(Failed::from),
+            wait: |()| interrupt::recv(&self.receiver, deadline),
+        };
+        call.run(()).map_err(|failed| match failed {
+            Failed::NotNow(()) => RecvTimeoutError::Timeout,
+            Failed::Never(()) => RecvTimeoutError::Disconnected,
+        })
     }
 }
 

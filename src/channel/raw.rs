@@ -2,7 +2,7 @@
 
 #[cfg(not(loom))]
 pub(super) use crossbeam_channel::{
-    Receiver, RecvTimeoutError, Select, Sender, TryRecvError, TrySendError, bounded, unbounded,
+    Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, unbounded,
 };
 
 #[cfg(loom)]
@@ -17,8 +17,7 @@ mod model {
     use crate::sync::{Condvar, Mutex, lock, wait};
 
     pub(in crate::channel) use crossbeam_channel::{
-        RecvError, RecvTimeoutError, Select, SendError, SendTimeoutError, TryRecvError,
-        TrySendError,
+        RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
     };
 
     struct Channel<T> {

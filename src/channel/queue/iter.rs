@@ -2,40 +2,40 @@
 
 use std::fmt;
 
-use super::Queue;
+use super::{Queue, Receiver};
 
 /// The messages of a [`Queue`], as they come.
 pub struct Iter<'a, T> {
-    pub(super) queue: &'a Queue<T>,
+    pub(super) receiver: &'a Receiver<T>,
 }
 
 /// The messages that are in a [`Queue`].
 pub struct TryIter<'a, T> {
-    pub(super) queue: &'a Queue<T>,
+    pub(super) receiver: &'a Receiver<T>,
 }
 
-/// The messages of a [`Queue`], as they come, through a handle of the iterator's own.
+/// The messages of a [`Queue`], as they come, through a receiving end of the iterator's own.
 pub struct IntoIter<T> {
-    queue: Queue<T>,
+    receiver: Receiver<T>,
 }
 
-macro_rules! debug_as_queue {
+macro_rules! debug_as_receiver {
     ($($name:ident: $type:ty)*) => {$(
         impl<T> fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.queue).finish()
+                f.debug_tuple(stringify!($name)).field(&self.receiver).finish()
             }
         }
     )*};
 }
 
-debug_as_queue! { Iter: Iter<'_, T> TryIter: TryIter<'_, T> IntoIter: IntoIter<T> }
+debug_as_receiver! { Iter: Iter<'_, T> TryIter: TryIter<'_, T> IntoIter: IntoIter<T> }
 
 impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.queue.recv().ok()
+        self.receiver.recv().ok()
     }
 }
 
@@ -43,7 +43,7 @@ impl<T> Iterator for TryIter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.queue.try_recv().ok()
+        self.receiver.try_recv().ok()
     }
 }
 
@@ -51,7 +51,25 @@ impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.queue.recv().ok()
+        self.receiver.recv().ok()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
     }
 }
 
@@ -68,7 +86,8 @@ impl<T> IntoIterator for Queue<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
 
+    /// As that of its receiving end; the sending end is dropped, and keeps the iterator from its end no longer.
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter { queue: self }
+        self.into_ends().1.into_iter()
     }
 }
