@@ -1,26 +1,34 @@
 //! Waits that a [`Stop`] interrupts.
 //!
-//! A thread has a list of stops, nearly always empty. The calls that wait look whether it is, which costs them one byte
-//! of the thread's own. Where it is not they sleep in crossbeam's `Select`, on their channel and on every stop, so that
-//! there is no protocol here that could lose a wake-up.
+//! A thread has a list of stops, nearly always empty. The calls that wait look whether it is, which costs them a word of the
+//! thread's own. Where it is not they sleep in crossbeam's `Select`, on their channel and on every stop, so that there is no
+//! protocol here that could lose a wake-up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, SelectedOperation, Sender};
 
-use super::error::{SendTimeoutError, TryRecvError, TrySendError};
+use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use super::stop::Stop;
 use crate::sync::looks;
 
+/// How many stops of this process have been set: while it stays the same, a thread need not look at its own.
+static SET: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
-    /// Whether `THREAD` has any stops.
-    static ANY: Cell<bool> = const { Cell::new(false) };
+    /// What [`SET`] was when none of this thread's stops was set, or [`NONE`] or [`UNKNOWN`].
+    static SEEN: Cell<u64> = const { Cell::new(NONE) };
     static THREAD: RefCell<Thread> = const { RefCell::new(Thread::NEW) };
 }
+
+/// This thread has no stops.
+const NONE: u64 = u64::MAX;
+/// This thread has to look at its stops.
+const UNKNOWN: u64 = u64::MAX - 1;
 
 /// What interrupts the waits of a thread.
 struct Thread {
@@ -34,24 +42,20 @@ impl Thread {
         stops: Vec::new(),
         left: BTreeMap::new(),
     };
+
+    /// Makes this the calling thread's, and gives what that had before.
+    fn swap(self) -> Self {
+        SEEN.set(if self.stops.is_empty() { NONE } else { UNKNOWN });
+        THREAD.replace(self)
+    }
 }
 
 /// Puts back what was there before, also on the way out of a panic.
 struct Restore(Option<Thread>);
 
-impl Restore {
-    fn after(now: Thread) -> Self {
-        ANY.set(!now.stops.is_empty());
-        Self(Some(THREAD.replace(now)))
-    }
-}
-
 impl Drop for Restore {
     fn drop(&mut self) {
-        if let Some(before) = self.0.take() {
-            ANY.set(!before.stops.is_empty());
-            THREAD.set(before);
-        }
+        self.0.take().map(Thread::swap);
     }
 }
 
@@ -60,25 +64,41 @@ pub(super) fn with<R>(stop: &Stop, f: impl FnOnce() -> R) -> R {
     let mut stops = THREAD.with_borrow(|thread| thread.stops.clone());
     stops.push(stop.clone());
     let left = BTreeMap::new();
-    let _restore = Restore::after(Thread { stops, left });
+    let _restore = Restore(Some(Thread { stops, left }.swap()));
     f()
 }
 
 /// Runs `f` without any stop.
 pub(super) fn without<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::after(Thread::NEW);
+    let _restore = Restore(Some(Thread::NEW.swap()));
     f()
+}
+
+/// Says that a stop was set.
+pub(super) fn announce() {
+    SET.fetch_add(1, Ordering::SeqCst);
 }
 
 /// Whether a stop can interrupt the waits of this thread.
 #[inline]
 pub(super) fn is_possible() -> bool {
-    ANY.get()
+    SEEN.get() != NONE
 }
 
-/// Whether a stop has.
-fn is_interrupted() -> bool {
-    THREAD.with_borrow(|thread| thread.stops.iter().any(Stop::is_set))
+/// Whether a stop has, of a thread of which it can.
+#[inline]
+fn has_happened() -> bool {
+    SEEN.get() != SET.load(Ordering::SeqCst) && look()
+}
+
+#[cold]
+fn look() -> bool {
+    let set = SET.load(Ordering::SeqCst);
+    let any = THREAD.with_borrow(|thread| thread.stops.iter().any(Stop::is_set));
+    if !any {
+        SEEN.set(set);
+    }
+    any
 }
 
 /// One of the channels of this process.
@@ -132,29 +152,56 @@ pub(super) struct Call<L, A, W> {
     pub(super) left: L,
     /// Does it if that is possible at once.
     pub(super) attempt: A,
+    /// How often to look again before sleeping, in [`looks`].
+    pub(super) looks: u32,
     /// Waits until it can be done, until the deadline, or until a stop. `NotNow` where that came first.
     pub(super) wait: W,
 }
 
+/// As crossbeam looks before it sleeps; not at a channel without room, where one side can do nothing unless the other waits.
+pub(super) fn looks_at(capacity: Option<usize>) -> u32 {
+    u32::from(capacity != Some(0))
+}
+
 impl<L: FnOnce() -> usize, A, W> Call<L, A, W> {
-    pub(super) fn run<M, R>(mut self, mut given: M) -> Result<R, Failed<M>>
+    #[inline]
+    pub(super) fn run<M, R>(mut self, given: M) -> Result<R, Failed<M>>
     where
         A: FnMut(M) -> Result<R, Failed<M>>,
-        W: FnOnce(M) -> Result<R, Failed<M>>,
+        W: Fn(M) -> Result<R, Failed<M>>,
     {
-        if !is_interrupted() {
-            // As long as crossbeam looks before it sleeps.
-            for () in std::iter::once(()).chain(looks(1)) {
-                match (self.attempt)(given) {
-                    Err(Failed::NotNow(back)) => given = back,
-                    other => return other,
-                }
-            }
-            match (self.wait)(given) {
-                Err(Failed::NotNow(back)) if is_interrupted() => given = back,
+        if has_happened() {
+            return self.after_the_stop(given);
+        }
+        match (self.attempt)(given) {
+            Err(Failed::NotNow(back)) => self.waiting(back),
+            other => other,
+        }
+    }
+
+    #[cold]
+    fn waiting<M, R>(mut self, mut given: M) -> Result<R, Failed<M>>
+    where
+        A: FnMut(M) -> Result<R, Failed<M>>,
+        W: Fn(M) -> Result<R, Failed<M>>,
+    {
+        for () in looks(self.looks) {
+            match (self.attempt)(given) {
+                Err(Failed::NotNow(back)) => given = back,
                 other => return other,
             }
         }
+        match (self.wait)(given) {
+            Err(Failed::NotNow(back)) if look() => self.after_the_stop(back),
+            other => other,
+        }
+    }
+
+    #[cold]
+    fn after_the_stop<M, R>(mut self, given: M) -> Result<R, Failed<M>>
+    where
+        A: FnMut(M) -> Result<R, Failed<M>>,
+    {
         if !take(self.channel, self.way, self.left) {
             return Err(Failed::Never(given));
         }
@@ -162,6 +209,26 @@ impl<L: FnOnce() -> usize, A, W> Call<L, A, W> {
             Err(Failed::NotNow(back)) => Err(Failed::Never(back)),
             other => other,
         }
+    }
+}
+
+/// Sends from hand to hand for a short time as on other threads, and only then in a way that a stop interrupts: a sender in a
+/// `Select` holds its message back until it has woken up, so that the receiver has to wait for that each time.
+pub(super) fn hand_over<M>(
+    message: M,
+    deadline: Option<Instant>,
+    plainly: impl FnOnce(M, Instant) -> Result<(), Failed<M>>,
+    interruptibly: impl FnOnce(M) -> Result<(), Failed<M>>,
+) -> Result<(), Failed<M>> {
+    /// What a stop may have to wait for.
+    const SHORT: Duration = Duration::from_millis(2);
+    let short = Instant::now() + SHORT;
+    match plainly(
+        message,
+        deadline.map_or(short, |deadline| deadline.min(short)),
+    ) {
+        Err(Failed::NotNow(message)) => interruptibly(message),
+        other => other,
     }
 }
 
@@ -206,6 +273,15 @@ impl From<Failed<()>> for TryRecvError {
         match failed {
             Failed::NotNow(()) => TryRecvError::Empty,
             Failed::Never(()) => TryRecvError::Disconnected,
+        }
+    }
+}
+
+impl From<Failed<()>> for RecvTimeoutError {
+    fn from(failed: Failed<()>) -> Self {
+        match failed {
+            Failed::NotNow(()) => RecvTimeoutError::Timeout,
+            Failed::Never(()) => RecvTimeoutError::Disconnected,
         }
     }
 }

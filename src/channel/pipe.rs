@@ -180,35 +180,43 @@ impl<S, R> Connection<S, R> {
         std::iter::from_fn(|| self.recv().ok())
     }
 
-    #[inline(never)]
     fn send_interruptible(
         &self,
         message: S,
         deadline: Option<Instant>,
     ) -> Result<(), SendTimeoutError<S>> {
+        let sender = &self.sender;
+        let interruptibly = |message| interrupt::send(sender, None, message, deadline);
         let call = Call {
             channel: self.id,
             way: Way::Send,
-            left: || interrupt::room(self.sender.len(), self.sender.capacity()),
+            left: || interrupt::room(sender.len(), sender.capacity()),
             attempt: |message| self.try_send(message).map_err(Failed::from),
-            wait: |message| interrupt::send(&self.sender, None, message, deadline),
+            looks: interrupt::looks_at(sender.capacity()),
+            wait: |message| match sender.capacity() {
+                Some(0) => {
+                    let plainly = |message, short| {
+                        let sent = sender.send_deadline(message, short);
+                        sent.map_err(|error| timed_sent(error).into())
+                    };
+                    interrupt::hand_over(message, deadline, plainly, interruptibly)
+                }
+                _ => interruptibly(message),
+            },
         };
         call.run(message).map_err(SendTimeoutError::from)
     }
 
-    #[inline(never)]
     fn recv_interruptible(&self, deadline: Option<Instant>) -> Result<R, RecvTimeoutError> {
         let call = Call {
             channel: self.id,
             way: Way::Receive,
             left: || self.receiver.len(),
             attempt: |()| self.try_recv().map_err(Failed::from),
+            looks: interrupt::looks_at(self.receiver.capacity()),
             wait: |()| interrupt::recv(&self.receiver, deadline),
         };
-        call.run(()).map_err(|failed| match failed {
-            Failed::NotNow(()) => RecvTimeoutError::Timeout,
-            Failed::Never(()) => RecvTimeoutError::Disconnected,
-        })
+        call.run(()).map_err(RecvTimeoutError::from)
     }
 }
 

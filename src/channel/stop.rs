@@ -155,6 +155,7 @@ impl Stopper {
 
 impl Drop for Stopper {
     fn drop(&mut self) {
-        self.set.store(true, Ordering::Release);
+        self.set.store(true, Ordering::SeqCst);
+        interrupt::announce();
     }
 }

@@ -8,7 +8,7 @@ use super::super::raw;
 use super::shared::Shared;
 
 impl<T> Shared<T> {
-    #[inline(never)]
+    #[inline]
     pub(super) fn send_interruptible(
         &self,
         message: T,
@@ -19,11 +19,23 @@ impl<T> Shared<T> {
             way: Way::Send,
             left: || interrupt::room(self.len(), self.capacity()),
             attempt: |message| self.try_send(message).map_err(Failed::from),
-            wait: |message| self.sleep_until_sent(message, deadline),
+            looks: interrupt::looks_at(self.capacity()),
+            wait: |message| {
+                if !self.is_rendezvous() {
+                    return self.sleep_until_sent(message, deadline);
+                }
+                let plainly = |message, short| {
+                    let sent = self.hand_to_hand(message, Some(short));
+                    sent.map_err(Failed::from)
+                };
+                let interruptibly = |message| self.sleep_until_sent(message, deadline);
+                interrupt::hand_over(message, deadline, plainly, interruptibly)
+            },
         };
         call.run(message).map_err(SendTimeoutError::from)
     }
 
+    #[cold]
     fn sleep_until_sent(&self, message: T, deadline: Option<Instant>) -> Result<(), Failed<T>> {
         let Some(end) = self.end() else {
             return Err(Failed::Never(message));
@@ -42,20 +54,25 @@ impl<T> Shared<T> {
         self.sent_or_late(sent).map_err(Failed::from)
     }
 
-    #[inline(never)]
+    #[inline]
     pub(super) fn recv_interruptible(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
         let call = Call {
             channel: self.id,
             way: Way::Receive,
             left: || self.len(),
             attempt: |()| self.try_recv().map_err(Failed::from),
-            wait: |()| {
-                let received = self.taken(|receiver| {
-                    interrupt::recv(receiver, deadline).map_err(TryRecvError::from)
-                });
-                received.map_err(Failed::from)
-            },
+            looks: interrupt::looks_at(self.capacity()),
+            wait: |()| self.sleep_until_received(deadline),
         };
         call.run(()).map_err(TryRecvError::from)
+    }
+
+    #[cold]
+    fn sleep_until_received(&self, deadline: Option<Instant>) -> Result<T, Failed<()>> {
+        let received = self.taken(|receiver| {
+            let received = interrupt::recv(receiver, deadline);
+            received.map_err(TryRecvError::from)
+        });
+        received.map_err(Failed::from)
     }
 }

@@ -282,7 +282,7 @@ impl<T> Shared<T> {
     }
 
     /// Sends on a channel without room.
-    fn hand_to_hand(
+    pub(super) fn hand_to_hand(
         &self,
         message: T,
         deadline: Option<Instant>,
