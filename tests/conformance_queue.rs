@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
+#[path = "conformance_queue/ends.rs"]
+mod ends;
 
 use std::cell::Cell;
 use std::collections::HashSet;

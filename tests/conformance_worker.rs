@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
+#[path = "conformance_worker/waits.rs"]
+mod waits;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

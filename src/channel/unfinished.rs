@@ -37,6 +37,7 @@ pub(super) enum Joined {
     /// The time was over.
     Late,
     /// The worker that waits was asked to stop.
+    #[cfg_attr(loom, allow(dead_code, reason = "a model has no workers"))]
     Stopped,
 }
 

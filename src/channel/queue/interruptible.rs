@@ -8,7 +8,7 @@ use super::super::raw;
 use super::shared::Shared;
 
 impl<T> Shared<T> {
-    #[inline]
+    #[inline(never)]
     pub(super) fn send_interruptible(
         &self,
         message: T,
@@ -54,7 +54,7 @@ impl<T> Shared<T> {
         self.sent_or_late(sent).map_err(Failed::from)
     }
 
-    #[inline]
+    #[inline(never)]
     pub(super) fn recv_interruptible(&self, deadline: Option<Instant>) -> Result<T, TryRecvError> {
         let call = Call {
             channel: self.id,

@@ -56,6 +56,8 @@ pub(super) type Envelope<T> = Option<(NonZeroU64, T)>;
 pub(in crate::channel) struct Shared<T> {
     pub(super) sender: Sender<Envelope<T>>,
     pub(super) receiver: Receiver<Envelope<T>>,
+    /// Whether messages go from hand to hand.
+    rendezvous: bool,
     closed: AtomicBool,
     /// [`BELL`] and [`BLOCKED`]: whether receivers have something to do after taking a message.
     attention: AtomicUsize,
@@ -121,6 +123,7 @@ impl<T> Shared<T> {
         let shared = Self {
             sender,
             receiver,
+            rendezvous: capacity == Some(0),
             closed: AtomicBool::new(false),
             attention: AtomicUsize::new(0),
             inside: AtomicUsize::new(0),
@@ -200,7 +203,7 @@ impl<T> Shared<T> {
     /// Whether messages go from hand to hand.
     #[inline]
     pub(super) fn is_rendezvous(&self) -> bool {
-        self.receiver.capacity() == Some(0)
+        self.rendezvous
     }
 
     /// Pushes a message, unless the queue is closed.

@@ -1,7 +1,150 @@
-//! Models of closing, by loom.
+//! Models of closing and of ends that disconnect, by loom.
 
 use super::*;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
+
+fn ends<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    capacity
+        .map_or_else(Queue::unbounded, Queue::bounded)
+        .into_ends()
+}
+
+/// A message that is counted when it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// A receiver that waits, or is about to, hears of the end when the last of two senders goes; what they sent is received.
+fn the_last_sender_ends_the_receiver(capacity: Option<usize>) {
+    loom::model(move || {
+        let (sender, receiver) = ends(capacity);
+        let senders = [sender.clone(), sender]
+            .map(|sender| thread::spawn(move || usize::from(sender.try_send(7).is_ok())));
+        let mut received = 0;
+        while receiver.recv() == Ok(7) {
+            received += 1;
+        }
+        let accepted: usize = senders.into_iter().map(|s| s.join().unwrap()).sum();
+        assert_eq!(received, accepted);
+        assert!(receiver.is_closed());
+    });
+}
+
+#[test]
+fn the_last_sender_ends_the_receiver_unbounded() {
+    the_last_sender_ends_the_receiver(None);
+}
+
+#[test]
+fn the_last_sender_ends_the_receiver_bounded() {
+    the_last_sender_ends_the_receiver(Some(1));
+}
+
+#[test]
+fn the_last_sender_ends_the_receiver_without_room() {
+    the_last_sender_ends_the_receiver(Some(0));
+}
+
+/// A sender that is cloned while another one goes is not the last one: nothing ends before the clone has gone as well.
+#[test]
+fn a_clone_keeps_the_queue_open() {
+    loom::model(|| {
+        let (sender, receiver) = ends(None);
+        let other = sender.clone();
+        let dropped = thread::spawn(move || drop(other));
+        let cloned = thread::spawn(move || {
+            let clone = sender.clone();
+            drop(sender);
+            clone.send(7).unwrap();
+        });
+        assert_eq!(receiver.recv(), Ok(7));
+        assert_eq!(receiver.recv(), Err(RecvError));
+        dropped.join().unwrap();
+        cloned.join().unwrap();
+    });
+}
+
+/// The same of receivers: a message that was accepted is not dropped while one is left.
+#[test]
+fn a_clone_of_a_receiver_keeps_the_queue_open() {
+    loom::model(|| {
+        let (sender, receiver) = ends(Some(1));
+        let other = receiver.clone();
+        let dropped = thread::spawn(move || drop(other));
+        let cloned = thread::spawn(move || {
+            let clone = receiver.clone();
+            drop(receiver);
+            clone.recv()
+        });
+        sender.send(7).unwrap();
+        dropped.join().unwrap();
+        assert_eq!(cloned.join().unwrap(), Ok(7));
+        assert_eq!(sender.send(8), Err(SendError(8)));
+    });
+}
+
+/// Senders that wait for room, or are about to, wake when the last receiver goes: a message comes back, or was accepted before;
+/// and each that is not in the hands of its sender has been dropped, once.
+fn the_last_receiver_ends_the_senders(capacity: usize, senders: usize) {
+    loom::model(move || {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = ends(Some(capacity));
+        for _ in 0..capacity {
+            assert!(sender.send(Counted(drops.clone())).is_ok());
+        }
+        let threads: Vec<_> = (0..senders)
+            .map(|_| {
+                let (sender, drops) = (sender.clone(), drops.clone());
+                thread::spawn(move || {
+                    let sent = sender.send(Counted(drops.clone()));
+                    assert!(sender.try_send(Counted(drops)).is_err());
+                    sent.map_err(SendError::into_inner)
+                })
+            })
+            .collect();
+        drop(receiver);
+        let results: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        let back = results.iter().filter(|result| result.is_err()).count();
+        assert_eq!(drops.load(SeqCst), capacity + 2 * senders - back);
+        drop(results);
+        assert_eq!(drops.load(SeqCst), capacity + 2 * senders);
+    });
+}
+
+#[test]
+fn the_last_receiver_ends_a_sender() {
+    the_last_receiver_ends_the_senders(1, 1);
+}
+
+#[test]
+fn the_last_receiver_ends_two_senders() {
+    the_last_receiver_ends_the_senders(1, 2);
+}
+
+#[test]
+fn the_last_receiver_ends_a_sender_without_room() {
+    the_last_receiver_ends_the_senders(0, 1);
+}
+
+/// A message that is sent while both sides go is dropped once.
+#[test]
+fn the_last_sender_and_the_last_receiver_go_at_once() {
+    loom::model(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = ends(Some(1));
+        let message = Counted(drops.clone());
+        let sending = thread::spawn(move || drop(sender.send(message)));
+        drop(receiver);
+        sending.join().unwrap();
+        assert_eq!(drops.load(SeqCst), 1);
+    });
+}
 
 /// What was accepted is received; what was not comes back; receivers end. With `capacity` messages of room.
 fn close_against_send_and_recv(capacity: Option<usize>, before: usize) {
