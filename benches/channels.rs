@@ -6,6 +6,7 @@
 //!
 //! A round moves some thousands of numbers from producers to consumers, each on a thread of its own, which meet at a barrier first; every
 //! number has to arrive. Contenders run by turns, in an order shuffled anew in each round; medians of the time per message are compared.
+//! "In workers" is the same queue on threads whose waits a stop can interrupt, as a `Worker`'s are.
 //!
 //! The last table is about one thread alone: 100 messages are in the queue, and are received one by one or together.
 
@@ -17,7 +18,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use scipar::Queue;
+use scipar::{Queue, Sender, Worker};
 
 use common::machine;
 use common::stats::{Random, geometric_mean, median};
@@ -45,10 +46,35 @@ struct Options {
 /// One end of a channel each, for every producer and consumer.
 type Ends<S, R> = (Vec<S>, Vec<R>);
 
+/// What kind of thread an end is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Thread,
+    Worker,
+}
+
+impl On {
+    fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        match self {
+            On::Thread => f(),
+            On::Worker => {
+                let (tell, told) = mpsc::channel();
+                let _worker = Worker::spawn(move |stop| {
+                    let _ = tell.send(stop.clone());
+                    stop.wait();
+                });
+                let stop = told.recv().expect("it tells");
+                stop.interruptible(f)
+            }
+        }
+    }
+}
+
 /// Moves numbers; gives nanoseconds per message.
 fn transfer<S: Send, R: Send>(
     (senders, receivers): Ends<S, R>,
     messages: usize,
+    on: On,
     send: impl Fn(&S, usize) + Sync,
     recv: impl Fn(&R) -> usize + Sync,
 ) -> f64 {
@@ -59,24 +85,26 @@ fn transfer<S: Send, R: Send>(
         let producers: Vec<_> = senders
             .into_iter()
             .map(|sender| {
-                scope.spawn(move || {
+                let produce = move || {
                     start.wait();
                     let began = Instant::now();
                     for i in 0..each {
                         send(&sender, i);
                     }
                     began
-                })
+                };
+                scope.spawn(move || on.run(produce))
             })
             .collect();
         let consumers: Vec<_> = receivers
             .into_iter()
             .map(|receiver| {
-                scope.spawn(move || {
+                let consume = move || {
                     start.wait();
                     let sum: usize = (0..taken).map(|_| recv(&receiver)).sum();
                     (Instant::now(), sum)
-                })
+                };
+                scope.spawn(move || on.run(consume))
             })
             .collect();
         let began = producers
@@ -99,14 +127,16 @@ fn transfer<S: Send, R: Send>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contender {
     Ours,
+    InWorkers,
     Crossbeam,
     Std,
     Flume,
 }
 
 impl Contender {
-    const ALL: [Contender; 4] = [
+    const ALL: [Contender; 5] = [
         Contender::Ours,
+        Contender::InWorkers,
         Contender::Crossbeam,
         Contender::Std,
         Contender::Flume,
@@ -115,6 +145,7 @@ impl Contender {
     fn name(self) -> &'static str {
         match self {
             Contender::Ours => "scipar",
+            Contender::InWorkers => "in workers",
             Contender::Crossbeam => "crossbeam",
             Contender::Std => "std mpsc",
             Contender::Flume => "flume",
@@ -132,20 +163,25 @@ impl Contender {
             capacity,
         } = cell;
         Some(match self {
-            Contender::Ours => {
+            Contender::Ours | Contender::InWorkers => {
                 let queue = capacity.map_or_else(Queue::unbounded, Queue::bounded);
-                let ends = (clones(&queue, producers), clones(&queue, consumers));
-                let send = |q: &Queue<usize>, i| q.send(i).expect("nobody closes it");
-                transfer(ends, messages, send, |q| {
-                    q.recv().expect("nobody closes it")
-                })
+                let (s, r) = queue.into_ends();
+                let ends = (clones(&s, producers), clones(&r, consumers));
+                let on = match self {
+                    Contender::InWorkers => On::Worker,
+                    _ => On::Thread,
+                };
+                let send = |s: &Sender<usize>, i| s.send(i).expect("alive");
+                transfer(ends, messages, on, send, |r| r.recv().expect("alive"))
             }
             Contender::Crossbeam => {
                 let (s, r) =
                     capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
                 let ends = (clones(&s, producers), clones(&r, consumers));
                 let send = |s: &crossbeam_channel::Sender<usize>, i| s.send(i).expect("alive");
-                transfer(ends, messages, send, |r| r.recv().expect("alive"))
+                transfer(ends, messages, On::Thread, send, |r| {
+                    r.recv().expect("alive")
+                })
             }
             Contender::Std if consumers > 1 => return None,
             Contender::Std => match capacity {
@@ -153,20 +189,26 @@ impl Contender {
                     let (s, r) = mpsc::sync_channel(capacity);
                     let send = |s: &mpsc::SyncSender<usize>, i| s.send(i).expect("alive");
                     let ends = (clones(&s, producers), vec![r]);
-                    transfer(ends, messages, send, |r| r.recv().expect("alive"))
+                    transfer(ends, messages, On::Thread, send, |r| {
+                        r.recv().expect("alive")
+                    })
                 }
                 None => {
                     let (s, r) = mpsc::channel();
                     let send = |s: &mpsc::Sender<usize>, i| s.send(i).expect("alive");
                     let ends = (clones(&s, producers), vec![r]);
-                    transfer(ends, messages, send, |r| r.recv().expect("alive"))
+                    transfer(ends, messages, On::Thread, send, |r| {
+                        r.recv().expect("alive")
+                    })
                 }
             },
             Contender::Flume => {
                 let (s, r) = capacity.map_or_else(flume::unbounded, flume::bounded);
                 let ends = (clones(&s, producers), clones(&r, consumers));
                 let send = |s: &flume::Sender<usize>, i| s.send(i).expect("alive");
-                transfer(ends, messages, send, |r| r.recv().expect("alive"))
+                transfer(ends, messages, On::Thread, send, |r| {
+                    r.recv().expect("alive")
+                })
             }
         })
     }
@@ -238,11 +280,12 @@ fn transfers(options: &Options, random: &mut Random, patience: &mut Duration) {
                     false => print!(" {time:>10.1}"),
                 }
             }
-            let best = medians[1..].iter().copied().fold(f64::INFINITY, f64::min);
-            ratios.push(medians[1] / medians[0]);
+            let of = |who| medians[Contender::ALL.iter().position(|c| *c == who).unwrap_or(0)];
+            let best = medians[2..].iter().copied().fold(f64::INFINITY, f64::min);
+            ratios.push(of(Contender::Crossbeam) / medians[0]);
             println!(
                 " {:>12.2} {:>8.2} {:>7}",
-                medians[1] / medians[0],
+                of(Contender::Crossbeam) / medians[0],
                 best / medians[0],
                 machine::mark(others)
             );
@@ -271,6 +314,7 @@ fn at_100_queued(options: &Options, random: &mut Random) {
     );
     for capacity in [Some(1_000), None] {
         let queue = capacity.map_or_else(Queue::unbounded, Queue::bounded);
+        let (sender, receiver) = queue.into_ends();
         let (s, r) = capacity.map_or_else(crossbeam_channel::unbounded, crossbeam_channel::bounded);
         let (fs, fr) = capacity.map_or_else(flume::unbounded, flume::bounded);
         let mut buffer: Vec<usize> = Vec::with_capacity(QUEUED);
@@ -281,7 +325,7 @@ fn at_100_queued(options: &Options, random: &mut Random) {
             for &who in &order {
                 for i in 0..QUEUED {
                     match who {
-                        0 | 1 => queue.send(i).expect("nobody closes it"),
+                        0 | 1 => sender.send(i).expect("alive"),
                         2 | 3 => s.send(i).expect("alive"),
                         _ => fs.send(i).expect("alive"),
                     }
@@ -289,9 +333,10 @@ fn at_100_queued(options: &Options, random: &mut Random) {
                 buffer.clear();
                 let began = Instant::now();
                 match who {
-                    0 => (0..QUEUED).for_each(|_| buffer.extend(queue.recv())),
+                    0 => (0..QUEUED).for_each(|_| buffer.extend(receiver.recv())),
                     1 => {
-                        while buffer.len() < QUEUED && queue.recv_many(&mut buffer, QUEUED).is_ok()
+                        while buffer.len() < QUEUED
+                            && receiver.recv_many(&mut buffer, QUEUED).is_ok()
                         {
                         }
                     }

@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use scipar::{Connection, Queue, pipe};
+use scipar::{Connection, Queue, Receiver, Sender, pipe};
 
 use files::Output;
 use terminal::whole;
@@ -346,14 +346,12 @@ impl Bench {
         }
         let time = match contender.channel {
             Channel::Queue => {
-                let (there, back) = (Queue::unbounded(), Queue::unbounded());
-                let ours = Queues {
-                    out: there.clone(),
-                    back: back.clone(),
-                };
+                let (out, their_back) = Queue::unbounded().into_ends();
+                let (their_out, back) = Queue::unbounded().into_ends();
+                let ours = Queues { out, back };
                 let theirs = Queues {
-                    out: back,
-                    back: there,
+                    out: their_out,
+                    back: their_back,
                 };
                 self.between((ours, theirs), contender.content, pattern, count)?
             }
@@ -466,26 +464,24 @@ trait End: Send {
     fn end(self);
 }
 
-/// An end of two queues.
+/// The ends of two queues.
 struct Queues {
-    out: Queue<Vec<u8>>,
-    back: Queue<Vec<u8>>,
+    out: Sender<Vec<u8>>,
+    back: Receiver<Vec<u8>>,
 }
 
 impl End for Queues {
     fn send(&self, message: Vec<u8>) {
         self.out
             .send(message)
-            .expect("closed when all have come back");
+            .expect("dropped when all have come back");
     }
 
     fn recv(&self) -> Option<Vec<u8>> {
         self.back.recv().ok()
     }
 
-    fn end(self) {
-        self.out.close();
-    }
+    fn end(self) {}
 }
 
 impl End for Connection<Vec<u8>, Vec<u8>> {

@@ -19,8 +19,8 @@ mod worker;
 mod workers;
 
 pub use channel::{
-    Claim, Connection, JoinableQueue, Queue, pipe, pipe_bounded, rendezvous, wait_ready,
-    wait_ready_timeout,
+    Claim, Connection, JoinableQueue, Queue, Receiver, Sender, pipe, pipe_bounded, rendezvous,
+    wait_ready, wait_ready_timeout,
 };
 pub use chunking::{Chunking, Ranges};
 pub use error::{JoinError, Panic};

@@ -18,6 +18,10 @@ use crate::timer::thread_time;
 /// A thread of its own for work that goes on for long: a server of requests, a reader, a simulation. It has a name, can be
 /// asked to stop, waited for, and watched; dropping it stops it and waits for its end.
 ///
+/// The closure looks at its [`Stop`] now and then, or waits on queues and pipes: [such waits
+/// end](Stop#interrupted-waits) when it is time to stop, so that leaving a function early, by `?` or a panic, does not hang
+/// on a worker that waits.
+///
 /// # Examples
 ///
 /// ```
@@ -33,6 +37,26 @@ use crate::timer::thread_time;
 /// });
 /// worker.stop();
 /// assert!(worker.join().unwrap() >= 0);
+/// ```
+///
+/// Jobs come by a queue. The worker ends when its sender is dropped, and when the worker is:
+///
+/// ```
+/// use scipar::{Queue, Worker};
+///
+/// fn write_all(lines: &[&str]) -> Result<usize, Box<dyn std::error::Error>> {
+///     let (sender, receiver) = Queue::bounded(8).into_ends();
+///     let writer = Worker::spawn(move |_stop| receiver.iter().map(|line: String| line.len()).sum());
+///     for line in lines {
+///         let line = line.strip_prefix("> ").ok_or("a line without its mark")?; // may end it all
+///         sender.send(line.to_owned())?;
+///     }
+///     drop(sender);
+///     Ok(writer.join()?)
+/// }
+///
+/// assert_eq!(write_all(&["> one", "> two"]).unwrap(), 6);
+/// assert!(write_all(&["> one", "two"]).is_err());
 /// ```
 #[doc(alias = "Thread")]
 #[doc(alias = "Process")]
@@ -136,7 +160,8 @@ impl Worker<()> {
 }
 
 impl<R> Worker<R> {
-    /// Starts `f` on a thread of its own. It is given a [`Stop`], which it should look at, or wait on, now and then.
+    /// Starts `f` on a thread of its own. It is given a [`Stop`], which it should look at, or wait on, now and then, unless
+    /// it waits on queues or pipes.
     ///
     /// # Panics
     ///
@@ -166,7 +191,8 @@ impl<R> Worker<R> {
         self.shared.spent.get().is_none()
     }
 
-    /// Asks it to stop: its [`Stop`] says so from now on. Does not wait, and cannot stop a closure that does not look.
+    /// Asks it to stop: its [`Stop`] says so from now on, and [interrupts its waits](Stop#interrupted-waits) on queues and
+    /// pipes. Does not wait, and cannot stop a closure that neither looks nor waits there.
     #[doc(alias = "terminate")]
     pub fn stop(&self) {
         let go_on = self
@@ -206,7 +232,8 @@ impl<R> Worker<R> {
         None
     }
 
-    /// Waits for its end, without asking for it, and gives its result.
+    /// Waits for its end, without asking for it, and gives its result. A worker that receives has its end when the senders
+    /// of its queue are gone: drop yours before.
     ///
     /// # Errors
     ///

@@ -1,7 +1,9 @@
-//! What sending and receiving can end with. The names and variants are those of the standard library's channels.
+//! What sending and receiving can end with. The names and variants are those of the standard
+//! library's channels.
 //!
-//! "Disconnected" is the end of a channel as a handle sees it: it was closed, or its other side is gone; on the thread of a
-//! worker that was asked to stop also where [a call would have waited](crate::Stop#interrupted-waits).
+//! "Disconnected" is the end of a channel as a handle sees it: it was closed, or its other side is
+//! gone; on the thread of a worker that was asked to stop also where [a call would have
+//! waited](crate::Stop#interrupted-waits).
 
 use std::fmt;
 
@@ -34,7 +36,8 @@ pub enum SendTimeoutError<T> {
     Disconnected(T),
 }
 
-/// There is no message, and none will come: the channel has ended, and what was sent before has been received.
+/// There is no message, and none will come: the channel has ended, and what was sent before has
+/// been received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("receiving on an empty and closed channel")]
 pub struct RecvError;

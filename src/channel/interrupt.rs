@@ -1,11 +1,10 @@
 //! Waits that a [`Stop`] interrupts.
 //!
-//! A thread has a list of stops, nearly always empty. The calls that wait look whether it is, which costs them a word of the
-//! thread's own. Where it is not they sleep in crossbeam's `Select`, on their channel and on every stop, so that there is no
-//! protocol here that could lose a wake-up.
+//! A thread has a list of stops, nearly always empty. The calls that wait look whether it is, which
+//! costs them a word of the thread's own. Where it is not they sleep in crossbeam's `Select`, on
+//! their channel and on every stop, so that there is no protocol here that could lose a wake-up.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,13 +15,15 @@ use super::error::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendErro
 use super::stop::Stop;
 use crate::sync::looks;
 
-/// How many stops of this process have been set: while it stays the same, a thread need not look at its own.
+/// How many stops of this process have been set: while it stays the same, a thread need not look at
+/// its own.
 static SET: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// What [`SET`] was when none of this thread's stops was set, or [`NONE`] or [`UNKNOWN`].
     static SEEN: Cell<u64> = const { Cell::new(NONE) };
-    static THREAD: RefCell<Thread> = const { RefCell::new(Thread::NEW) };
+    /// What interrupts the waits of this thread.
+    static STOPS: RefCell<Vec<Stop>> = const { RefCell::new(Vec::new()) };
 }
 
 /// This thread has no stops.
@@ -30,47 +31,32 @@ const NONE: u64 = u64::MAX;
 /// This thread has to look at its stops.
 const UNKNOWN: u64 = u64::MAX - 1;
 
-/// What interrupts the waits of a thread.
-struct Thread {
-    stops: Vec<Stop>,
-    /// What the channels that were used since the stop still give and take.
-    left: BTreeMap<(Id, Way), usize>,
-}
-
-impl Thread {
-    const NEW: Self = Self {
-        stops: Vec::new(),
-        left: BTreeMap::new(),
-    };
-
-    /// Makes this the calling thread's, and gives what that had before.
-    fn swap(self) -> Self {
-        SEEN.set(if self.stops.is_empty() { NONE } else { UNKNOWN });
-        THREAD.replace(self)
-    }
+/// Gives the thread other stops, and returns those that it had.
+fn swap(stops: Vec<Stop>) -> Vec<Stop> {
+    SEEN.set(if stops.is_empty() { NONE } else { UNKNOWN });
+    STOPS.replace(stops)
 }
 
 /// Puts back what was there before, also on the way out of a panic.
-struct Restore(Option<Thread>);
+struct Restore(Vec<Stop>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        self.0.take().map(Thread::swap);
+        swap(std::mem::take(&mut self.0));
     }
 }
 
 /// Runs `f` with one stop more.
 pub(super) fn with<R>(stop: &Stop, f: impl FnOnce() -> R) -> R {
-    let mut stops = THREAD.with_borrow(|thread| thread.stops.clone());
+    let mut stops = STOPS.with_borrow(Vec::clone);
     stops.push(stop.clone());
-    let left = BTreeMap::new();
-    let _restore = Restore(Some(Thread { stops, left }.swap()));
+    let _restore = Restore(swap(stops));
     f()
 }
 
 /// Runs `f` without any stop.
 pub(super) fn without<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(Some(Thread::NEW.swap()));
+    let _restore = Restore(swap(Vec::new()));
     f()
 }
 
@@ -94,7 +80,7 @@ fn has_happened() -> bool {
 #[cold]
 fn look() -> bool {
     let set = SET.load(Ordering::SeqCst);
-    let any = THREAD.with_borrow(|thread| thread.stops.iter().any(Stop::is_set));
+    let any = STOPS.with_borrow(|stops| stops.iter().any(Stop::is_set));
     if !any {
         SEEN.set(set);
     }
@@ -124,15 +110,12 @@ pub(super) fn room(len: usize, capacity: Option<usize>) -> usize {
     capacity.map_or(usize::MAX, |most| most.saturating_sub(len))
 }
 
-/// Whether a stopped thread may send or receive one message more: there was room for it, or it was there, when this was first
-/// asked of this channel. Without that limit a thread whose peers go on would receive, or send, for ever.
+/// Whether a thread that was stopped may send or receive one message more.
 fn take(channel: Id, way: Way, left: impl FnOnce() -> usize) -> bool {
     let now = left();
-    THREAD.with_borrow_mut(|thread| {
-        let left = thread.left.entry((channel, way)).or_insert(now);
-        let any = *left > 0;
-        *left = left.saturating_sub(1);
-        any
+    STOPS.with_borrow(|stops| {
+        let mut set = stops.iter().filter(|stop| stop.is_set());
+        set.next().is_some_and(|stop| stop.take((channel, way), now))
     })
 }
 
@@ -154,11 +137,13 @@ pub(super) struct Call<L, A, W> {
     pub(super) attempt: A,
     /// How often to look again before sleeping, in [`looks`].
     pub(super) looks: u32,
-    /// Waits until it can be done, until the deadline, or until a stop. `NotNow` where that came first.
+    /// Waits until it can be done, until the deadline, or until a stop. `NotNow` where that came
+    /// first.
     pub(super) wait: W,
 }
 
-/// As crossbeam looks before it sleeps; not at a channel without room, where one side can do nothing unless the other waits.
+/// As crossbeam looks before it sleeps; not at a channel without room, where one side can do
+/// nothing unless the other waits.
 pub(super) fn looks_at(capacity: Option<usize>) -> u32 {
     u32::from(capacity != Some(0))
 }
@@ -212,8 +197,9 @@ impl<L: FnOnce() -> usize, A, W> Call<L, A, W> {
     }
 }
 
-/// Sends from hand to hand for a short time as on other threads, and only then in a way that a stop interrupts: a sender in a
-/// `Select` holds its message back until it has woken up, so that the receiver has to wait for that each time.
+/// Sends from hand to hand for a short time as on other threads, and only then in a way that a stop
+/// interrupts: a sender in a `Select` holds its message back until it has woken up, so that the
+/// receiver has to wait for that each time.
 pub(super) fn hand_over<M>(
     message: M,
     deadline: Option<Instant>,
@@ -302,7 +288,8 @@ fn sleep<'a>(
     add: impl FnOnce(&mut Select<'a>),
     deadline: Option<Instant>,
 ) -> Slept<'a> {
-    // The ends go first: a sender that is told of the end does not send into the room that the end makes.
+    // The ends go first: a sender that is told of the end does not send into the room that the end
+    // makes.
     let mut select = Select::new_biased();
     for end in ends {
         select.recv(end);
@@ -327,8 +314,8 @@ fn sleep<'a>(
 
 /// Receives from a channel of crossbeam.
 pub(super) fn recv<T>(channel: &Receiver<T>, deadline: Option<Instant>) -> Result<T, Failed<()>> {
-    THREAD.with_borrow(|thread| {
-        let ends: Vec<_> = thread.stops.iter().map(Stop::signal).collect();
+    STOPS.with_borrow(|stops| {
+        let ends: Vec<_> = stops.iter().map(Stop::signal).collect();
         match sleep(&ends, |select| _ = select.recv(channel), deadline) {
             Slept::Operation(selected) => selected.recv(channel).map_err(|_| Failed::Never(())),
             Slept::End(_) | Slept::Late => Err(Failed::NotNow(())),
@@ -343,8 +330,8 @@ pub(super) fn send<T>(
     message: T,
     deadline: Option<Instant>,
 ) -> Result<(), Failed<T>> {
-    THREAD.with_borrow(|thread| {
-        let signals = thread.stops.iter().map(Stop::signal);
+    STOPS.with_borrow(|stops| {
+        let signals = stops.iter().map(Stop::signal);
         let ends: Vec<_> = end.into_iter().chain(signals).collect();
         match sleep(&ends, |select| _ = select.send(channel), deadline) {
             Slept::Operation(selected) => {
@@ -366,8 +353,8 @@ pub(super) enum Woken {
 
 /// Waits until `event` is disconnected.
 pub(super) fn wait(event: &Receiver<Infallible>, deadline: Option<Instant>) -> Woken {
-    THREAD.with_borrow(|thread| {
-        let signals = thread.stops.iter().map(Stop::signal);
+    STOPS.with_borrow(|stops| {
+        let signals = stops.iter().map(Stop::signal);
         let ends: Vec<_> = std::iter::once(event).chain(signals).collect();
         match sleep(&ends, |_| {}, deadline) {
             Slept::End(0) => Woken::ByEvent,

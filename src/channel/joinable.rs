@@ -19,14 +19,16 @@ mod ends;
 pub use claim::Claim;
 pub use ends::{JoinableReceiver, JoinableSender};
 
-/// A [`Queue`] whose messages are tasks: [`join`](Self::join) waits until all that were sent are done.
+/// A [`Queue`] whose messages are tasks: [`join`](Self::join) waits until all that were sent are
+/// done.
 ///
-/// Receiving gives a [`Claim`], which counts as done when it is dropped, also by a panic of the thread that works on it. So
-/// nothing has to say it, and nothing can say it twice.
+/// Receiving gives a [`Claim`], which counts as done when it is dropped, also by a panic of the
+/// thread that works on it. So nothing has to say it, and nothing can say it twice.
 ///
-/// As a `Queue` it can send and receive: as long as one is left, `recv` waits without an end unless it is closed, and `join`
-/// waits for a receiver of what is in it. [`into_ends`](Self::into_ends) gives ends that disconnect, also by `?` or a panic, and
-/// [a `join`](JoinableSender::join) that says which tasks no receiver was left for.
+/// As a `Queue` it can send and receive: as long as one is left, `recv` waits without an end unless
+/// it is closed, and `join` waits for a receiver of what is in it. [`into_ends`](Self::into_ends)
+/// gives ends that disconnect, also by `?` or a panic, and [a `join`](JoinableSender::join) that
+/// says which tasks no receiver was left for.
 ///
 /// # Examples
 ///
@@ -93,7 +95,8 @@ impl<T> JoinableQueue<T> {
         self.receiver.clone()
     }
 
-    /// Both ends of this handle, of which nothing else is left: the queue ends when one side is gone.
+    /// Both ends of this handle, of which nothing else is left: the queue ends when one side is
+    /// gone.
     #[must_use]
     #[doc(alias = "split")]
     pub fn into_ends(self) -> (JoinableSender<T>, JoinableReceiver<T>) {
@@ -124,7 +127,8 @@ impl<T> JoinableQueue<T> {
     ///
     /// # Errors
     ///
-    /// When the queue was full all the time, or is closed. The task is in the error, and does not count.
+    /// When the queue was full all the time, or is closed. The task is in the error, and does not
+    /// count.
     pub fn send_timeout(&self, task: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.sender.send_timeout(task, timeout)
     }
@@ -158,14 +162,15 @@ impl<T> JoinableQueue<T> {
         self.receiver.recv_timeout(timeout)
     }
 
-    /// Waits until every task that was sent, or is just being sent, is done. A thread with a claim in hand waits for itself.
+    /// Waits until every task that was sent, or is just being sent, is done. A thread with a claim
+    /// in hand waits for itself.
     ///
     /// # Blocking
     ///
-    /// Tasks that are in the queue are waited for as well, also after [`close`](Self::close): where all threads that received
-    /// are gone, this waits for ever, as its own handle could receive them. It is not interrupted by a worker's
-    /// [`Stop`](crate::Stop) either, as it has no way to say that tasks are left.
-    /// [`JoinableSender::join`] ends with an error in both cases.
+    /// Tasks that are in the queue are waited for as well, also after [`close`](Self::close): where
+    /// all threads that received are gone, this waits for ever, as its own handle could receive
+    /// them. It is not interrupted by a worker's [`Stop`](crate::Stop) either, as it has no way to
+    /// say that tasks are left. [`JoinableSender::join`] ends with an error in both cases.
     pub fn join(&self) {
         self.sender.unfinished.join(None);
     }

@@ -1,6 +1,6 @@
-//! Queues and pipes: how threads hand messages to each other. Built on crossbeam-channel, whose channels close only when every
-//! handle of a side is gone; what is here adds closing by hand, counting, duplex ends, waiting for several, and waits that a
-//! worker's stop interrupts.
+//! Queues and pipes: how threads hand messages to each other. Built on crossbeam-channel, whose
+//! channels close only when every handle of a side is gone; what is here adds closing by hand,
+//! counting, duplex ends, waiting for several, and waits that a worker's stop interrupts.
 
 mod error;
 #[cfg_attr(loom, allow(dead_code, reason = "a model has no workers"))]

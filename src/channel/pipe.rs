@@ -42,7 +42,8 @@ pub fn pipe<A, B>() -> (Connection<A, B>, Connection<B, A>) {
     )
 }
 
-/// Two connected ends with up to `capacity` messages on their way in each direction: sending blocks while there are so many.
+/// Two connected ends with up to `capacity` messages on their way in each direction: sending blocks
+/// while there are so many.
 #[must_use]
 pub fn pipe_bounded<A, B>(capacity: usize) -> (Connection<A, B>, Connection<B, A>) {
     ends(
@@ -51,8 +52,8 @@ pub fn pipe_bounded<A, B>(capacity: usize) -> (Connection<A, B>, Connection<B, A
     )
 }
 
-/// Two connected ends without room between them: a message goes from hand to hand, and sending blocks until the other end receives (the
-/// synchronous send of MPI).
+/// Two connected ends without room between them: a message goes from hand to hand, and sending
+/// blocks until the other end receives (the synchronous send of MPI).
 #[must_use]
 #[doc(alias = "Ssend")]
 pub fn rendezvous<A, B>() -> (Connection<A, B>, Connection<B, A>) {
@@ -78,8 +79,9 @@ fn ends<A, B>(
 
 /// One end of a [`pipe`]: sends `S` and receives `R`.
 ///
-/// It ends when the other end is dropped: sending fails and hands the message back, and receiving gives what was sent before, and then
-/// the end. Messages that the other end has not received when it is dropped are dropped with it.
+/// It ends when the other end is dropped: sending fails and hands the message back, and receiving
+/// gives what was sent before, and then the end. Messages that the other end has not received when
+/// it is dropped are dropped with it.
 pub struct Connection<S, R> {
     sender: Sender<S>,
     receiver: Receiver<R>,
@@ -91,8 +93,8 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When the other end is gone, also while this waits; on the thread of a worker that [was asked to
-    /// stop](crate::Stop#interrupted-waits) where it would wait. The message is in the error.
+    /// When the other end is gone, also while this waits; on the thread of a worker that [was asked
+    /// to stop](crate::Stop#interrupted-waits) where it would wait. The message is in the error.
     pub fn send(&self, message: S) -> Result<(), SendError<S>> {
         if interrupt::is_possible() {
             let sent = self.send_interruptible(message, None);
@@ -114,7 +116,8 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When there was no room all the time, and as [`send`](Self::send). The message is in the error.
+    /// When there was no room all the time, and as [`send`](Self::send). The message is in the
+    /// error.
     pub fn send_timeout(&self, message: S, timeout: Duration) -> Result<(), SendTimeoutError<S>> {
         // A time so long that no clock shows it is no limit.
         match Instant::now().checked_add(timeout) {
@@ -133,8 +136,8 @@ impl<S, R> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// When the other end is gone and nothing of it is left; on the thread of a worker that [was asked to
-    /// stop](crate::Stop#interrupted-waits) where it would wait.
+    /// When the other end is gone and nothing of it is left; on the thread of a worker that [was
+    /// asked to stop](crate::Stop#interrupted-waits) where it would wait.
     pub fn recv(&self) -> Result<R, RecvError> {
         if interrupt::is_possible() {
             return self.recv_interruptible(None).map_err(|_| RecvError);
@@ -168,14 +171,15 @@ impl<S, R> Connection<S, R> {
         }
     }
 
-    /// Waits for so long at most until there is something to receive: a message, or the end. With a timeout of zero it looks and
-    /// does not wait.
+    /// Waits for so long at most until there is something to receive: a message, or the end. With a
+    /// timeout of zero it looks and does not wait.
     #[must_use]
     pub fn poll(&self, timeout: Duration) -> bool {
         wait_ready_timeout(&[self], timeout).is_some()
     }
 
-    /// The messages, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator blocks.
+    /// The messages, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator
+    /// blocks.
     pub fn iter(&self) -> impl Iterator<Item = R> + '_ {
         std::iter::from_fn(|| self.recv().ok())
     }

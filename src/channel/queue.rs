@@ -12,6 +12,7 @@ use super::error::{
 use super::ready::{Receives, Register};
 use super::unfinished::Unfinished;
 
+mod closing;
 mod discard;
 mod ends;
 #[cfg(not(loom))]
@@ -22,20 +23,22 @@ mod shared;
 pub use ends::{Receiver, Sender};
 pub use iter::{IntoIter, Iter, TryIter};
 
-/// A first-in, first-out queue between threads. A `Queue` can send and receive, and as long as one is left, [`recv`](Self::recv)
-/// waits for a message and [`send`](Self::send) for room: **a forgotten [`close`](Self::close) is a thread that waits for
-/// ever.** Its ends need no `close`. They disconnect by being dropped, also by `?` or a panic.
+/// A first-in, first-out queue between threads. A `Queue` can send and receive, and as long as one
+/// is left, [`recv`](Self::recv) waits for a message and [`send`](Self::send) for room: **a
+/// forgotten [`close`](Self::close) is a thread that waits for ever.** Its ends need no `close`.
+/// They disconnect by being dropped, also by `?` or a panic.
 ///
-/// [`into_ends`](Self::into_ends) gives a [`Sender`] and a [`Receiver`], and no `Queue` is left. When the last sender is
-/// dropped, receivers get what was sent before and then the end. When the last receiver is dropped, sending fails and
-/// hands the message back. [`sender`](Self::sender) and [`receiver`](Self::receiver) give ends of a queue that is kept:
-/// it counts as one of each, so whoever only receives keeps a receiver and drops the queue.
+/// [`into_ends`](Self::into_ends) gives a [`Sender`] and a [`Receiver`], and no `Queue` is left.
+/// When the last sender is dropped, receivers get what was sent before and then the end. When the
+/// last receiver is dropped, sending fails and hands the message back. [`sender`](Self::sender) and
+/// [`receiver`](Self::receiver) give ends of a queue that is kept: it counts as one of each, so a
+/// thread that only receives keeps a receiver and drops the queue.
 ///
-/// The messages of one sender arrive in the order in which they were sent, and each goes to one receiver. All handles
-/// can be cloned.
+/// The messages of one sender arrive in the order in which they were sent, and each goes to one
+/// receiver. All handles can be cloned.
 ///
-/// [`close`](Self::close) ends a queue for all handles at once: sending fails, and receivers get what was sent before and
-/// then the end.
+/// [`close`](Self::close) ends a queue for all handles at once: sending fails, and receivers get
+/// what was sent before and then the end.
 ///
 /// # Examples
 ///
@@ -46,7 +49,7 @@ pub use iter::{IntoIter, Iter, TryIter};
 /// let (sender, receiver) = Queue::bounded(2).into_ends();
 /// let consumer = Worker::spawn(move |_| receiver.iter().sum::<u64>());
 /// for i in 0..1000 {
-///     sender.send(i)?; // fails when the consumer is gone; and the consumer ends where this is left early
+///     sender.send(i)?; // fails when the consumer is gone, which ends where this is left early
 /// }
 /// drop(sender); // nothing more will come
 /// assert_eq!(consumer.join()?, 499_500);
@@ -56,14 +59,14 @@ pub use iter::{IntoIter, Iter, TryIter};
 ///
 /// # Workers
 ///
-/// On the thread of a [`Worker`](crate::Worker) that was asked to stop, or is being dropped, no call waits any more: see
-/// [`Stop`](crate::Stop#interrupted-waits). So a worker that waits on a queue can always be dropped, whichever of the
-/// two goes out of scope first.
+/// On the thread of a [`Worker`](crate::Worker) that was asked to stop, or is being dropped, no
+/// call waits any more: see [`Stop`](crate::Stop#interrupted-waits). So a worker that waits on a
+/// queue can always be dropped, whichever of the two goes out of scope first.
 ///
 /// # Cost
 ///
-/// Messages go through a channel of crossbeam-channel, each with a number of eight bytes; sending and receiving look at
-/// two flags besides. Handles are counted where they are cloned and dropped.
+/// Messages go through a channel of crossbeam-channel, each with a number of eight bytes; sending
+/// and receiving look at two flags besides. Handles are counted where they are cloned and dropped.
 #[doc(alias = "SimpleQueue")]
 #[doc(alias = "channel")]
 #[doc(alias = "mpmc")]
@@ -74,8 +77,8 @@ pub struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// A queue that holds up to `capacity` messages; sending blocks while it is full. With a capacity of 0 a message goes from hand to hand: sending
-    /// blocks until somebody receives.
+    /// A queue that holds up to `capacity` messages; sending blocks while it is full. With a
+    /// capacity of 0 a message goes from hand to hand: sending blocks until a receiver takes it.
     #[must_use]
     #[doc(alias = "maxsize")]
     pub fn bounded(capacity: usize) -> Self {
@@ -109,7 +112,8 @@ impl<T> Queue<T> {
         self.receiver.clone()
     }
 
-    /// Both ends of this handle, of which nothing else is left: the queue ends when one side is gone.
+    /// Both ends of this handle, of which nothing else is left: the queue ends when one side is
+    /// gone.
     ///
     /// # Examples
     ///
@@ -135,8 +139,8 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// When the queue is closed, also while this waits; on the thread of a worker that [was asked to
-    /// stop](crate::Stop#interrupted-waits) where it would wait. The message is in the error.
+    /// When the queue is closed, also while this waits; on the thread of a worker that [was asked
+    /// to stop](crate::Stop#interrupted-waits) where it would wait. The message is in the error.
     #[inline]
     #[doc(alias = "put")]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
@@ -158,7 +162,8 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// When the queue was full all the time, and as [`send`](Self::send). The message is in the error.
+    /// When the queue was full all the time, and as [`send`](Self::send). The message is in the
+    /// error.
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.sender.send_timeout(message, timeout)
     }
@@ -167,8 +172,8 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// When the queue is closed and nothing is left in it; on the thread of a worker that [was asked to
-    /// stop](crate::Stop#interrupted-waits) where it would wait.
+    /// When the queue is closed and nothing is left in it; on the thread of a worker that [was
+    /// asked to stop](crate::Stop#interrupted-waits) where it would wait.
     #[inline]
     #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError> {
@@ -232,8 +237,8 @@ impl<T> Queue<T> {
         self.receiver.capacity()
     }
 
-    /// Closes the queue for good. Calls that wait return; sending fails; receivers get what was sent before, and then the
-    /// end. Closing again does nothing.
+    /// Closes the queue for good. Calls that wait return; sending fails; receivers get what was
+    /// sent before, and then the end. Closing again does nothing.
     #[doc(alias = "shutdown")]
     pub fn close(&self) {
         self.receiver.close();

@@ -1,4 +1,5 @@
-//! The channels underneath: crossbeam's, and under loom, which cannot look into those, a plain one of the same interface.
+//! The channels underneath: crossbeam's, and under loom, which cannot look into those, a plain one
+//! of the same interface.
 
 #[cfg(not(loom))]
 pub(super) use crossbeam_channel::{
@@ -29,7 +30,8 @@ mod model {
         moved: Condvar,
     }
 
-    /// A channel without room: a message goes from a sender that waits to a receiver that comes, or the other way round.
+    /// A channel without room: a message goes from a sender that waits to a receiver that comes, or
+    /// the other way round.
     struct Hands<T> {
         /// Of senders that wait, with a number of each.
         offered: VecDeque<(usize, T)>,

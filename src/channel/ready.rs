@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Select;
 
-/// What can be waited for with [`wait_ready`]: a [`Queue`](super::Queue), a [`JoinableQueue`](super::JoinableQueue), a
-/// [`Connection`](super::Connection), a worker's [`Stop`](crate::Stop). Implemented by this crate alone.
+/// What can be waited for with [`wait_ready`]: a [`Queue`](super::Queue), a
+/// [`JoinableQueue`](super::JoinableQueue), a receiving end of one, a
+/// [`Connection`](super::Connection), a worker's [`Stop`](crate::Stop). Implemented by this crate
+/// alone.
 pub trait Receives: Register {}
 
 /// The part of [`Receives`] that is not for the public.
@@ -16,11 +18,12 @@ pub trait Register {
     fn register<'a>(&'a self, select: &mut Select<'a>) -> usize;
 }
 
-/// Waits until one of several has a message or has ended, and says which one, by its place in `sources`. If several have, it
-/// is a random one of them.
+/// Waits until one of several has a message or has ended, and says which one, by its place in
+/// `sources`. If several have, it is a random one of them.
 ///
-/// It takes nothing: another thread may be faster, so the message is best fetched with a `try_recv`, and the wait begun again where
-/// that finds nothing. Messages may be of different types.
+/// It takes nothing: another thread may be faster, so the message is best fetched with a
+/// `try_recv`, and the wait begun again where that finds nothing. Messages may be of different
+/// types.
 ///
 /// ```
 /// use scipar::{Queue, wait_ready};
@@ -32,6 +35,11 @@ pub trait Register {
 ///     _ => assert_eq!(words.try_recv(), Ok("seven")),
 /// }
 /// ```
+///
+/// # Blocking
+///
+/// On the thread of a worker the stop has to be one of the sources, as in `wait_ready(&[stop,
+/// &numbers])`: this wait is not interrupted otherwise, as the answer is always one of the sources.
 ///
 /// # Panics
 ///

@@ -14,8 +14,8 @@ pub(super) struct Unfinished {
     count: AtomicUsize,
     /// Tasks that no receiver was left for. Not counted in `count` any more.
     lost: AtomicUsize,
-    /// Held by a thread that waits, between looking at the count and falling asleep, and by the one that makes it zero
-    /// before it wakes the others.
+    /// Held by a thread that waits, between looking at the count and falling asleep, and by the one
+    /// that makes it zero before it wakes the others.
     lock: Mutex<Waiting>,
     zero: Condvar,
 }
@@ -55,7 +55,7 @@ impl Unfinished {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What happened before is seen by whoever [`join`](Self::join)s.
+    /// What happened before is seen by a thread that [`join`](Self::join)s.
     pub(super) fn end(&self) {
         if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             let waiting = std::mem::take(&mut *lock(&self.lock));

@@ -1,5 +1,5 @@
-//! Ends that disconnect: what users of `std::sync::mpsc` and of crossbeam-channel rely on where a sender or a receiver is dropped, by
-//! going out of scope, by `?` or by a panic.
+//! Ends that disconnect: what users of `std::sync::mpsc` and of crossbeam-channel rely on where a
+//! sender or a receiver is dropped, by going out of scope, by `?` or by a panic.
 
 use super::*;
 
@@ -78,7 +78,8 @@ fn the_last_sender_wakes_all_receivers() {
     });
 }
 
-/// A producer that panics leaves no reader waiting (with a plain `Queue` handle in each thread it did).
+/// A producer that panics leaves no reader waiting (with a plain `Queue` handle in each thread it
+/// did).
 #[test]
 fn a_producer_that_panics_ends_its_readers() {
     watched("a producer that panics", || {
@@ -155,7 +156,8 @@ fn a_consumer_that_panics_gives_senders_that_wait_their_messages_back() {
     });
 }
 
-/// crossbeam drops what is left in a channel with the last receiver: it may be what another thread waits for.
+/// crossbeam drops what is left in a channel with the last receiver: it may be what another thread
+/// waits for.
 #[test]
 fn messages_that_are_left_are_dropped_with_the_last_receiver() {
     watched("a request that is left", || {
@@ -171,7 +173,7 @@ fn messages_that_are_left_are_dropped_with_the_last_receiver() {
             drop(second);
             drops.assert_each_once(&"dropped with the receiver");
 
-            // Whoever asks holds a sender as well, and waits for an answer that will not come.
+            // The thread that asks waits for an answer that will not come.
             let (requests, server) = ends::<Sender<u32>>(capacity);
             let (answer, answers) = ends(None);
             requests.send(answer).unwrap();
@@ -185,7 +187,8 @@ fn messages_that_are_left_are_dropped_with_the_last_receiver() {
 
 // Handles of both kinds.
 
-/// Different from `mpsc`: a `Queue` counts as a sender and a receiver, so it keeps both sides from their end.
+/// Different from `mpsc`: a `Queue` counts as a sender and a receiver, so it keeps both sides from
+/// their end.
 #[test]
 fn a_queue_is_a_sender_and_a_receiver() {
     let queue = Queue::bounded(1);
@@ -289,8 +292,8 @@ impl Drop for Bomb {
     }
 }
 
-/// A `Vec` drops the rest where an element's drop panics, and goes on with the panic; two of them abort. Here all are dropped, and
-/// the first panic goes on.
+/// A `Vec` drops the rest where an element's drop panics, and goes on with the panic; two of them
+/// abort. Here all are dropped, and the first panic goes on.
 #[test]
 fn a_panic_in_the_drop_of_a_message_keeps_no_other_from_its_drop() {
     quiet();
@@ -361,9 +364,9 @@ fn the_drop_of_a_message_may_use_its_queue() {
 
 // Any moment.
 
-/// Senders and receivers that come and go at random, in threads and in workers, whose waits are other ones: nothing hangs, each
-/// message is dropped once, what is received was sent once and comes in order, and what was accepted is received unless all
-/// receivers had gone.
+/// Senders and receivers that come and go at random, in threads and in workers, whose waits are
+/// other ones: nothing hangs, each message is dropped once, what is received was sent once and
+/// comes in order, and what was accepted is received unless all receivers had gone.
 #[test]
 fn ends_may_go_at_any_moment() {
     watched("ends that go at any moment", || {
@@ -517,7 +520,8 @@ fn join_says_which_tasks_no_receiver_was_left_for() {
             let worker = thread::spawn(move || {
                 drop(receiver.recv().unwrap());
                 let _claim = receiver.recv().unwrap();
-                std::panic::panic_any(Meant(1)); // the claim in hand is done, the other three are not
+                // The claim in hand is done, the other three are not.
+                std::panic::panic_any(Meant(1));
             });
             assert!(worker.join().is_err());
             let lost = Err(JoinTasksError::Unreceived { tasks: 3 });

@@ -1,5 +1,6 @@
-//! Workers that wait on queues and pipes can be stopped and dropped. Python and `std` have no counterpart: a thread that waits on a
-//! queue is joined when somebody has sent it a sentinel, or never.
+//! Workers that wait on queues and pipes can be stopped and dropped. Python and `std` have no
+//! counterpart: a thread that waits on a queue is joined when it has been sent a sentinel, or
+//! never.
 
 use super::*;
 
@@ -56,8 +57,9 @@ fn interrupted<R: PartialEq + std::fmt::Debug + Send + 'static>(
 
 // The program that this is about.
 
-/// A function that sends to its worker and is left early, as the README's once could be: the worker is dropped while its queue is
-/// open, whichever of the two was declared first, and with ends or with handles of the queue itself.
+/// A function that sends to its worker and is left early, as the README's once could be: the worker
+/// is dropped while its queue is open, whichever of the two was declared first, and with ends or
+/// with handles of the queue itself.
 #[test]
 fn an_early_return_between_sending_and_the_end_does_not_hang() {
     fn parsed(text: &str) -> Result<u64, std::num::ParseIntError> {
@@ -424,7 +426,8 @@ fn a_stopped_worker_receives_what_is_there() {
     });
 }
 
-/// But not what others go on to send: a consumer that never finds its queue empty ends all the same.
+/// But not what other threads go on to send: a consumer that never finds its queue empty ends all
+/// the same.
 #[test]
 fn senders_that_go_on_do_not_keep_a_worker_from_its_end() {
     watched("senders that go on", || {
@@ -475,7 +478,8 @@ fn receivers_that_go_on_do_not_keep_a_worker_from_its_end() {
     });
 }
 
-/// What a worker says last has its place where there is room, and waits for it where the worker says that it may.
+/// What a worker says last has its place where there is room, and waits for it where the worker
+/// says that it may.
 #[test]
 fn a_stopped_worker_can_say_what_it_has_to() {
     watched("a last word", || {
@@ -526,7 +530,8 @@ fn a_stop_interrupts_other_threads_that_ask_for_it() {
     });
 }
 
-/// A wait ends with the first of the stops that are around it, and all is as before where a closure has ended, also by a panic.
+/// A wait ends with the first of the stops that are around it, and all is as before where a closure
+/// has ended, also by a panic.
 #[test]
 fn stops_may_be_nested() {
     quiet();

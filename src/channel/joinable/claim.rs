@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use super::super::unfinished::Unfinished;
 
-/// A task of a [`JoinableQueue`](super::JoinableQueue) that is being worked on. It is done when this is dropped.
+/// A task of a [`JoinableQueue`](super::JoinableQueue) that is being worked on. It is done when
+/// this is dropped.
 #[must_use = "a claim that is dropped is done"]
 pub struct Claim<'a, T> {
     // Dropped first, so that what a task's own drop does is done as well.

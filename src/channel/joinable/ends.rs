@@ -15,18 +15,18 @@ use super::super::ready::{Receives, Register};
 use super::super::unfinished::{Joined, Unfinished};
 use super::Claim;
 
-/// The sending end of a [`JoinableQueue`](super::JoinableQueue), which can wait for the tasks. Clones are ends of the same
-/// queue.
+/// The sending end of a [`JoinableQueue`](super::JoinableQueue), which can wait for the tasks.
+/// Clones are ends of the same queue.
 ///
-/// It ends as a [`Sender`] does. Tasks that are in the queue when the last receiver is dropped are dropped with
-/// it, and [`join`](Self::join) says how many.
+/// It ends as a [`Sender`] does. Tasks that are in the queue when the last receiver is dropped are
+/// dropped with it, and [`join`](Self::join) says how many.
 pub struct JoinableSender<T> {
     end: Sender<T>,
     pub(super) unfinished: Arc<Unfinished>,
 }
 
-/// The receiving end of a [`JoinableQueue`](super::JoinableQueue). Clones are ends of the same queue, and each task goes to
-/// one of them.
+/// The receiving end of a [`JoinableQueue`](super::JoinableQueue). Clones are ends of the same
+/// queue, and each task goes to one of them.
 ///
 /// It ends as a [`Receiver`] does.
 pub struct JoinableReceiver<T> {
@@ -83,8 +83,9 @@ impl<T> JoinableSender<T> {
     ///
     /// # Errors
     ///
-    /// [`JoinTasksError::Unreceived`] when all receivers are gone and tasks were dropped with the last one, from then on
-    /// always; [`JoinTasksError::Stopped`] on the thread of a worker that was asked to stop, where this would wait.
+    /// [`JoinTasksError::Unreceived`] when all receivers are gone and tasks were dropped with the
+    /// last one, from then on always; [`JoinTasksError::Stopped`] on the thread of a worker that
+    /// was asked to stop, where this would wait.
     pub fn join(&self) -> Result<(), JoinTasksError> {
         self.joined(None)
     }
@@ -149,7 +150,8 @@ impl<T> JoinableReceiver<T> {
         self.end.recv_timeout(timeout).map(|task| self.claim(task))
     }
 
-    /// The tasks, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator blocks.
+    /// The tasks, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator
+    /// blocks.
     pub fn iter(&self) -> impl Iterator<Item = Claim<'_, T>> {
         std::iter::from_fn(|| self.recv().ok())
     }

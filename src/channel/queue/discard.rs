@@ -6,9 +6,9 @@ use std::thread;
 
 use super::super::unfinished::Unfinished;
 
-/// Drops one message after the other. One whose drop panics keeps no other from being dropped, and takes no thread with
-/// it that is panicking already, as it would if the panic left a destructor: the first panic goes on when all is done, or
-/// ends here.
+/// Drops one message after the other. One whose drop panics keeps no other from being dropped, and
+/// takes no thread with it that is panicking already, as it would if the panic left a destructor:
+/// the first panic goes on when all is done, or ends here.
 pub(super) struct Discard<'a> {
     tasks: Option<&'a Unfinished>,
     panic: Option<Box<dyn Any + Send>>,

@@ -14,19 +14,21 @@ use super::super::unfinished::Unfinished;
 use super::iter::{Iter, TryIter};
 use super::shared::Shared;
 
-/// The sending end of a [`Queue`](super::Queue), made by [`Queue::sender`](super::Queue::sender) and
-/// [`Queue::into_ends`](super::Queue::into_ends). Clones are ends of the same queue.
+/// The sending end of a [`Queue`](super::Queue), made by [`Queue::sender`](super::Queue::sender)
+/// and [`Queue::into_ends`](super::Queue::into_ends). Clones are ends of the same queue.
 ///
-/// When the last one is dropped, and no `Queue` is left, receivers get what was sent before and then the end.
+/// When the last one is dropped, and no `Queue` is left, receivers get what was sent before and
+/// then the end.
 pub struct Sender<T> {
     shared: Arc<Shared<T>>,
 }
 
-/// The receiving end of a [`Queue`](super::Queue), made by [`Queue::receiver`](super::Queue::receiver) and
-/// [`Queue::into_ends`](super::Queue::into_ends). Clones are ends of the same queue, and each message goes to one of them.
+/// The receiving end of a [`Queue`](super::Queue), made by
+/// [`Queue::receiver`](super::Queue::receiver) and [`Queue::into_ends`](super::Queue::into_ends).
+/// Clones are ends of the same queue, and each message goes to one of them.
 ///
-/// When the last one is dropped, and no `Queue` is left, sending fails and hands the message back, also where it waits
-/// already; the messages that are left are dropped.
+/// When the last one is dropped, and no `Queue` is left, sending fails and hands the message back,
+/// also where it waits already; the messages that are left are dropped.
 pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
 }
@@ -48,8 +50,9 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     ///
-    /// When no receiver is left, or the queue is closed, also while this waits; on the thread of a worker that [was asked
-    /// to stop](crate::Stop#interrupted-waits) where it would wait. The message is in the error.
+    /// When no receiver is left, or the queue is closed, also while this waits; on the thread of a
+    /// worker that [was asked to stop](crate::Stop#interrupted-waits) where it would wait. The
+    /// message is in the error.
     #[inline]
     #[doc(alias = "put")]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
@@ -61,7 +64,8 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     ///
-    /// When the queue is full, when it is closed, and when no receiver is left. The message is in the error.
+    /// When the queue is full, when it is closed, and when no receiver is left. The message is in
+    /// the error.
     #[inline]
     #[doc(alias = "put_nowait")]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
@@ -72,7 +76,8 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     ///
-    /// When the queue was full all the time, and as [`send`](Self::send). The message is in the error.
+    /// When the queue was full all the time, and as [`send`](Self::send). The message is in the
+    /// error.
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         // A time so long that no clock shows it is no limit.
         self.shared
@@ -85,8 +90,9 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     ///
-    /// When nothing is left in the queue and it has ended: no sender is left, or it is closed. On the thread of a worker
-    /// that [was asked to stop](crate::Stop#interrupted-waits) where it would wait.
+    /// When nothing is left in the queue and it has ended: no sender is left, or it is closed. On
+    /// the thread of a worker that [was asked to stop](crate::Stop#interrupted-waits) where it
+    /// would wait.
     #[inline]
     #[doc(alias = "get")]
     pub fn recv(&self) -> Result<T, RecvError> {
@@ -122,8 +128,8 @@ impl<T> Receiver<T> {
             })
     }
 
-    /// Appends up to `max` messages to `buffer`: waits for the first one, and takes with it what is there, without waiting
-    /// for more. Says how many it took, which is 0 only where `max` is.
+    /// Appends up to `max` messages to `buffer`: waits for the first one, and takes with it what is
+    /// there, without waiting for more. Says how many it took, which is 0 only where `max` is.
     ///
     /// # Errors
     ///
@@ -144,7 +150,8 @@ impl<T> Receiver<T> {
         Ok(buffer.len() - before)
     }
 
-    /// The messages, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator blocks.
+    /// The messages, as they come, until the end, as [`recv`](Self::recv) knows it. The iterator
+    /// blocks.
     pub fn iter(&self) -> Iter<'_, T> {
         Iter { receiver: self }
     }

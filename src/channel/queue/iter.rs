@@ -86,7 +86,8 @@ impl<T> IntoIterator for Queue<T> {
     type Item = T;
     type IntoIter = IntoIter<T>;
 
-    /// As that of its receiving end; the sending end is dropped, and keeps the iterator from its end no longer.
+    /// As that of its receiving end; the sending end is dropped, and keeps the iterator from its
+    /// end no longer.
     fn into_iter(self) -> IntoIter<T> {
         self.into_ends().1.into_iter()
     }

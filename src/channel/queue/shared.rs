@@ -7,91 +7,92 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use crossbeam_channel::Select;
-
 use super::super::error::{SendTimeoutError, TryRecvError, TrySendError};
 #[cfg(not(loom))]
 use super::super::interrupt;
 use super::super::raw::{self, Receiver, Sender};
 use super::super::unfinished::Unfinished;
-use super::discard::Discard;
 use crate::sync::{
-    AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock, looks, wait_until,
-    yield_now,
+    AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, lock, looks, wait_until,
 };
 
 /// A message and its number, which no other message has; `None` is the *bell*.
 ///
-/// The bell wakes receivers of a closed queue. There is at most one, in the channel or in the hands of a receiver that
-/// will put it back, so that no receiver falls asleep on a closed queue.
+/// The bell wakes receivers of a closed queue. There is at most one, in the channel or in the hands
+/// of a receiver that will put it back, so that no receiver falls asleep on a closed queue.
 pub(super) type Envelope<T> = Option<(NonZeroU64, T)>;
 
 /// What all handles of a queue have in common.
 ///
 /// # Closing against sending
 ///
-/// A sender looks whether the queue is closed, pushes, and looks again. Where it is still open, the message came before
-/// the end: receivers will find it. Where it is not, they may have been told of the end before the message was there. So
-/// the end is declared under a lock, and only when the channel is empty. If it has not been declared by the time the
-/// sender has the lock, the message will be found. If it has, the sender takes back what is in the channel: messages of
-/// senders like itself, for each to find its own by the number. If its own is not there, a receiver that began before
-/// the queue was closed has it.
+/// A sender looks whether the queue is closed, pushes, and looks again. Where it is still open, the
+/// message came before the end: receivers will find it. Where it is not, they may have been told of
+/// the end before the message was there. So the end is declared under a lock, and only when the
+/// channel is empty. If it has not been declared by the time the sender has the lock, the message
+/// will be found. If it has, the sender takes back what is in the channel: messages of senders like
+/// itself, for each to find its own by the number. If its own is not there, a receiver that began
+/// before the queue was closed has it.
 ///
 /// # The last sender, the last receiver
 ///
-/// Handles are counted where they are cloned and dropped, and nowhere else. The last one that can send closes the queue.
-/// So does the last one that can receive, and drops the messages that are left, as no other handle could: a message may
-/// hold what another thread waits for, such as the sender of its answer. A sender that pushed before the queue was
-/// closed has had its message accepted, and dropped with the others; a later one finds the end declared, and
-/// takes its message back.
+/// Handles are counted where they are cloned and dropped, and nowhere else. The last one that can
+/// send closes the queue. So does the last one that can receive, and drops the messages that are
+/// left, as no other handle could: a message may hold what another thread waits for, such as the
+/// sender of its answer. Then it declares the end. A sender that pushed before that has had its
+/// message accepted, and dropped with the others; a later one takes its message back.
 ///
 /// # Memory ordering
 ///
-/// `closed` and `attention` are `SeqCst`, and so are the channel's steps to take and to fill a place, which are also
-/// read-modify-write operations. A sender that pushes and then reads `closed`, against a closer that writes it and a
-/// receiver that then finds the channel empty: one of them sees the other. The same for a sender that counts itself in
-/// `attention` and then finds the channel full, against a receiver that takes a message and then reads `attention`.
+/// `closed` and `attention` are `SeqCst`, and so are the channel's steps to take and to fill a
+/// place, which are also read-modify-write operations. A sender that pushes and then reads
+/// `closed`, against a closer that writes it and a receiver that then finds the channel empty: one
+/// of them sees the other. The same for a sender that counts itself in `attention` and then finds
+/// the channel full, against a receiver that takes a message and then reads `attention`.
 ///
-/// The counts of handles are `AcqRel` where they fall, so that the last handle sees what the others did.
+/// The counts of handles are `AcqRel` where they fall, so that the last handle sees what the others
+/// did.
 pub(in crate::channel) struct Shared<T> {
     pub(super) sender: Sender<Envelope<T>>,
     pub(super) receiver: Receiver<Envelope<T>>,
     /// Whether messages go from hand to hand.
     rendezvous: bool,
-    closed: AtomicBool,
+    pub(super) closed: AtomicBool,
     /// [`BELL`] and [`BLOCKED`]: whether receivers have something to do after taking a message.
-    attention: AtomicUsize,
-    /// Calls that are in a channel without room of its own, which knows no taking without waiting. Not counted for others.
-    inside: AtomicUsize,
-    slow: Mutex<Slow<T>>,
+    pub(super) attention: AtomicUsize,
+    /// Calls that are in a channel without room of its own, which knows no taking without waiting.
+    /// Not counted for others.
+    pub(super) inside: AtomicUsize,
+    pub(super) slow: Mutex<Slow<T>>,
     /// There is room, or the queue is closed.
-    room: Condvar,
-    /// For those who sleep where no bell can reach them: disconnected when the queue is closed. They wait until a channel
-    /// without room is ready, or for room on a thread that can be interrupted.
-    end: OnceLock<crossbeam_channel::Receiver<Infallible>>,
+    pub(super) room: Condvar,
+    /// For those who sleep where no bell can reach them: disconnected when the queue is closed.
+    /// They wait until a channel without room is ready, or for room on a thread that can be
+    /// interrupted.
+    pub(super) end: OnceLock<crossbeam_channel::Receiver<Infallible>>,
     /// Handles that can send.
     senders: AtomicUsize,
     /// Handles that can receive.
     receivers: AtomicUsize,
     /// The tasks that the messages are, if they are.
-    tasks: Option<Arc<Unfinished>>,
+    pub(super) tasks: Option<Arc<Unfinished>>,
     #[cfg(not(loom))]
     pub(super) id: interrupt::Id,
 }
 
 /// The bell could not be put into a full channel: a receiver that makes room puts it there.
-const BELL: usize = 1;
+pub(super) const BELL: usize = 1;
 /// A sender is asleep, or about to be.
 const BLOCKED: usize = 2;
 
 /// What is only for closed queues and sleeping senders.
-struct Slow<T> {
+pub(super) struct Slow<T> {
     /// A receiver was told that nothing will come.
-    ended: bool,
+    pub(super) ended: bool,
     /// Dropped when the queue is closed, if there is an `end`.
-    open: Option<crossbeam_channel::Sender<Infallible>>,
+    pub(super) open: Option<crossbeam_channel::Sender<Infallible>>,
     /// Messages that came too late, until their senders take them back.
-    late: Vec<(NonZeroU64, T)>,
+    pub(super) late: Vec<(NonZeroU64, T)>,
 }
 
 /// A number for a message. Threads have ranges of their own.
@@ -224,26 +225,6 @@ impl<T> Shared<T> {
         }
     }
 
-    /// The queue was closed while a message was pushed: was it in time?
-    #[cold]
-    fn settle(&self, number: NonZeroU64) -> Result<(), TrySendError<T>> {
-        let mut slow = lock(&self.slow);
-        if slow.ended {
-            let mut bell = false;
-            while let Ok(envelope) = self.receiver.try_recv() {
-                bell |= envelope.is_none();
-                slow.late.extend(envelope);
-            }
-            if bell || self.attention.load(Ordering::SeqCst) & BELL != 0 {
-                self.ring(&slow);
-            }
-        }
-        match slow.late.iter().position(|(late, _)| *late == number) {
-            Some(place) => Err(TrySendError::Disconnected(slow.late.swap_remove(place).1)),
-            None => Ok(()),
-        }
-    }
-
     /// Looks again and again, and then sleeps, until there is room.
     #[cold]
     fn wait_for_room(
@@ -310,7 +291,8 @@ impl<T> Shared<T> {
         self.sent_or_late(sent)
     }
 
-    /// What became of a push that waited: where it came to nothing, the queue is closed or the time over.
+    /// What became of a push that waited: where it came to nothing, the queue is closed or the time
+    /// over.
     pub(super) fn sent_or_late(
         &self,
         sent: Result<(), TrySendError<T>>,
@@ -393,129 +375,6 @@ impl<T> Shared<T> {
             }
             None => self.take_last(true),
         }
-    }
-
-    /// Receives from a closed queue: what is left, or the end. With the bell in hand, puts it back.
-    #[cold]
-    fn take_last(&self, mut bell: bool) -> Result<T, TryRecvError> {
-        if self.is_rendezvous() {
-            return Err(TryRecvError::Disconnected); // nothing is ever left, and closing rings for every receiver
-        }
-        let mut slow = lock(&self.slow);
-        let message = loop {
-            if slow.ended {
-                // What is there came too late: its senders take it back.
-                break Err(TryRecvError::Disconnected);
-            }
-            match self.receiver.try_recv() {
-                Ok(Some((_, message))) => break Ok(message),
-                Ok(None) => bell = true,
-                Err(_) => slow.ended = true,
-            }
-        };
-        if bell || self.attention.load(Ordering::SeqCst) & BELL != 0 {
-            self.ring(&slow);
-        }
-        message
-    }
-
-    /// After a message was taken: wakes a sender that waits for the room, or puts the bell there.
-    #[cold]
-    fn attend(&self) {
-        let slow = lock(&self.slow);
-        if self.attention.load(Ordering::SeqCst) & BELL != 0 {
-            self.ring(&slow);
-        }
-        drop(slow);
-        self.room.notify_one();
-    }
-
-    /// Puts the bell into the channel, or has it put there by a receiver that makes room.
-    fn ring(&self, _: &MutexGuard<'_, Slow<T>>) {
-        self.attention.fetch_or(BELL, Ordering::SeqCst);
-        if self.sender.try_send(None).is_ok() {
-            self.attention.fetch_and(!BELL, Ordering::SeqCst);
-        }
-    }
-
-    // The end.
-
-    /// Closes the queue for good, once.
-    pub(super) fn close(&self) {
-        let mut slow = lock(&self.slow);
-        if self.shut(&mut slow) && !self.is_rendezvous() {
-            self.ring(&slow);
-        }
-        drop(slow);
-        self.room.notify_all();
-    }
-
-    /// Closes the queue but for the bell. Says whether it was open.
-    fn shut(&self, slow: &mut MutexGuard<'_, Slow<T>>) -> bool {
-        if self.closed.swap(true, Ordering::SeqCst) {
-            return false;
-        }
-        slow.open = None;
-        if self.is_rendezvous() {
-            slow.ended = true;
-            // Whoever is inside is waiting, or about to: for a message, or for a receiver to take one. Both are had here.
-            while self.inside.load(Ordering::SeqCst) > 0 {
-                while let Ok(envelope) = self.receiver.try_recv() {
-                    slow.late.extend(envelope);
-                }
-                while self.sender.try_send(None).is_ok() {}
-                yield_now();
-            }
-        }
-        true
-    }
-
-    /// When there is no receiver any more: closes the queue, and drops the messages that are left.
-    ///
-    /// No lock is held while they are dropped, as their drops are foreign code, and may come back here.
-    #[cold]
-    fn discard(&self) {
-        self.shut(&mut lock(&self.slow));
-        self.room.notify_all();
-        let mut discard = Discard::new(self.tasks.as_deref());
-        while let Ok(envelope) = self.receiver.try_recv() {
-            discard.extend(envelope.map(|(_, message)| message));
-        }
-        // From now on senders take back what they push. What they pushed in between is still here.
-        let left: Vec<_> = {
-            let mut slow = lock(&self.slow);
-            slow.ended = true;
-            std::iter::from_fn(|| self.receiver.try_recv().ok()).collect()
-        };
-        discard.extend(left.into_iter().flatten().map(|(_, message)| message));
-        discard.finish();
-    }
-
-    /// Disconnected when the queue is closed; `None` where it is closed already.
-    pub(super) fn end(&self) -> Option<&crossbeam_channel::Receiver<Infallible>> {
-        if let Some(end) = self.end.get() {
-            return Some(end);
-        }
-        let mut slow = lock(&self.slow);
-        if self.is_closed() {
-            return None;
-        }
-        Some(self.end.get_or_init(|| {
-            let (open, end) = crossbeam_channel::bounded(0);
-            slow.open = Some(open);
-            end
-        }))
-    }
-
-    /// Adds what makes the queue ready to be received from.
-    pub(super) fn register<'a>(&'a self, select: &mut Select<'a>) -> usize {
-        #[cfg(not(loom))]
-        select.recv(&self.receiver);
-        // A channel with room has the bell as well, which is enough; there is no harm in both.
-        self.end.get().map_or(1, |end| {
-            select.recv(end);
-            2
-        })
     }
 
     // What there is.

@@ -20,7 +20,8 @@ impl Drop for Counted {
     }
 }
 
-/// A receiver that waits, or is about to, hears of the end when the last of two senders goes; what they sent is received.
+/// A receiver that waits, or is about to, hears of the end when the last of two senders goes; what
+/// they sent is received.
 fn the_last_sender_ends_the_receiver(capacity: Option<usize>) {
     loom::model(move || {
         let (sender, receiver) = ends(capacity);
@@ -51,7 +52,8 @@ fn the_last_sender_ends_the_receiver_without_room() {
     the_last_sender_ends_the_receiver(Some(0));
 }
 
-/// A sender that is cloned while another one goes is not the last one: nothing ends before the clone has gone as well.
+/// A sender that is cloned while another one goes is not the last one: nothing ends before the
+/// clone has gone as well.
 #[test]
 fn a_clone_keeps_the_queue_open() {
     loom::model(|| {
@@ -89,8 +91,9 @@ fn a_clone_of_a_receiver_keeps_the_queue_open() {
     });
 }
 
-/// Senders that wait for room, or are about to, wake when the last receiver goes: a message comes back, or was accepted before;
-/// and each that is not in the hands of its sender has been dropped, once.
+/// Senders that wait for room, or are about to, wake when the last receiver goes: a message comes
+/// back, or was accepted before; and each that is not in the hands of its sender has been dropped,
+/// once.
 fn the_last_receiver_ends_the_senders(capacity: usize, senders: usize) {
     loom::model(move || {
         let drops = Arc::new(AtomicUsize::new(0));
@@ -146,7 +149,8 @@ fn the_last_sender_and_the_last_receiver_go_at_once() {
     });
 }
 
-/// What was accepted is received; what was not comes back; receivers end. With `capacity` messages of room.
+/// What was accepted is received; what was not comes back; receivers end. With `capacity` messages
+/// of room.
 fn close_against_send_and_recv(capacity: Option<usize>, before: usize) {
     loom::model(move || {
         let queue = capacity.map_or_else(Queue::unbounded, Queue::bounded);
@@ -195,7 +199,8 @@ fn close_a_full_queue() {
     close_against_send_and_recv(Some(1), 1);
 }
 
-/// Two senders that are too late each get their own message back, also where one of them was received.
+/// Two senders that are too late each get their own message back, also where one of them was
+/// received.
 #[test]
 fn close_against_two_senders() {
     loom::model(|| {

@@ -3,7 +3,7 @@
 use super::*;
 use loom::sync::Arc;
 
-/// Nobody sleeps through the moment when the last task is done, and what was done is seen.
+/// No thread sleeps through the moment when the last task is done, and what was done is seen.
 #[test]
 fn join_sees_the_last_task() {
     loom::model(|| {
