@@ -21,6 +21,11 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Whether this process is a fork of the first one that asked.
+pub(crate) fn is_fork() -> bool {
+    generation() != 1
+}
+
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "registers a function to be called in forks")]
 fn count_forks() {

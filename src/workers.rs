@@ -3,6 +3,8 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
+use crate::affinity;
+
 /// How many workers a pool has, decided when the pool is built.
 ///
 /// The number of processors is what this process may really use: its affinity mask
@@ -109,9 +111,10 @@ impl Workers {
 /// Processors that this process may use. Std reads the affinity mask and the cgroup quota;
 /// where it cannot tell, `num_cpus` asks the system in other ways.
 fn usable() -> usize {
-    std::thread::available_parallelism()
-        .map_or_else(|_| num_cpus::get(), NonZeroUsize::get)
-        .max(1)
+    let asked = affinity::unplaced(|| {
+        std::thread::available_parallelism().map_or_else(|_| num_cpus::get(), NonZeroUsize::get)
+    });
+    asked.max(1)
 }
 
 impl Default for Workers {

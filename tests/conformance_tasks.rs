@@ -1443,3 +1443,176 @@ fn a_handle_that_leaves_its_scope_takes_the_panic_along() {
         },
     );
 }
+
+// What holds for many tasks, for lazy iterators of tasks, and between pools.
+
+/// All handles are there before the first is joined, also where an iterator gives the tasks as it goes.
+#[test]
+fn tasks_of_a_lazy_iterator_run_together() {
+    watched("tasks of a lazy iterator run together", || {
+        let pool = started(4);
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let task = || {
+            let arrived = arrived.clone();
+            pool.spawn(move || {
+                arrived.fetch_add(1, SeqCst);
+                let start = Instant::now();
+                while arrived.load(SeqCst) < 4 && start.elapsed() < Duration::from_secs(5) {
+                    thread::yield_now();
+                }
+                arrived.load(SeqCst)
+            })
+        };
+        for seen in wait_all((0..4).map(|_| task())) {
+            assert_eq!(seen.unwrap(), 4, "they ran one after the other");
+        }
+        arrived.store(0, SeqCst);
+        for (_, seen) in as_completed((0..4).map(|_| task())) {
+            assert_eq!(seen.unwrap(), 4, "they ran one after the other");
+        }
+    });
+}
+
+/// CPU time of this thread in `f`: other programs on the machine are not in it.
+fn cpu_of<R>(f: impl FnOnce() -> R) -> (R, Duration) {
+    let start = cpu_time::ThreadTime::now();
+    let result = f();
+    (result, start.elapsed())
+}
+
+/// Many times longer than tens of thousands of tasks take where the time grows with their number,
+/// and many times shorter than where it grows with its square.
+const MANY: usize = 60_000;
+const TIME_FOR_MANY: Duration = Duration::from_secs(3);
+
+#[test]
+fn the_time_of_as_completed_grows_with_the_number_of_tasks() {
+    watched("the time of as_completed grows with the number", || {
+        let pool = started(1);
+        let ended = |handles: &[JoinHandle<usize>]| handles.iter().all(JoinHandle::is_finished);
+        let handles: Vec<_> = (0..MANY).map(|i| pool.spawn(move || i)).collect();
+        assert!(eventually(|| ended(&handles)));
+        let (count, time) = cpu_of(|| as_completed(handles).filter(|(_, r)| r.is_ok()).count());
+        assert_eq!(count, MANY);
+        assert!(time < TIME_FOR_MANY, "{time:?} for tasks that were over");
+    });
+}
+
+#[test]
+fn the_time_of_waiting_on_a_pools_thread_grows_with_the_number_of_tasks() {
+    watched("waiting on a pool's thread grows with the number", || {
+        let pool = Arc::new(started(1));
+        let inside = pool.clone();
+        let outer = pool.spawn(move || {
+            let tasks = || (0..MANY).map(|i| inside.spawn(move || i));
+            let (count, completed) = cpu_of(|| as_completed(tasks()).count());
+            assert_eq!(count, MANY);
+            let (results, all) = cpu_of(|| wait_all(tasks()));
+            assert!(results.into_iter().map(Result::unwrap).eq(0..MANY));
+            let ((), scope) = cpu_of(|| {
+                inside.scope(|scope| (0..MANY).for_each(|i| drop(scope.spawn(move || i))));
+            });
+            [completed, all, scope]
+        });
+        let times = outer.join().unwrap();
+        assert!(times.iter().all(|&time| time < TIME_FOR_MANY), "{times:?}");
+    });
+}
+
+/// A thread that waits for all of several tasks starts those behind one that runs elsewhere.
+#[test]
+fn waiting_for_all_starts_those_that_have_not_started() {
+    watched("waiting for all starts those that have not", || {
+        let pool = Arc::new(started(2));
+        let (send, receive) = mpsc::channel();
+        let (running, wait) = mpsc::channel();
+        let first = pool.spawn(move || {
+            running.send(()).unwrap();
+            receive.recv_timeout(LONG / 3)
+        });
+        wait.recv().unwrap();
+        let inside = pool.clone();
+        let waiter = pool.spawn(move || {
+            let second = inside.spawn(move || {
+                let _ = send.send(8); // too late where it starts after the first has given up
+                Ok(9)
+            });
+            wait_all([first, second])
+                .into_iter()
+                .map(|result| result.unwrap().expect("the second starts"))
+                .sum::<i32>()
+        });
+        assert_eq!(waiter.join().unwrap(), 17);
+    });
+}
+
+/// Shutting down a pool cancels its own tasks, and not those of others that its threads wait for.
+#[test]
+fn shutting_down_now_leaves_tasks_of_other_pools_alone() {
+    watched("shutting down leaves others' tasks alone", || {
+        let (a, b) = (Arc::new(started(1)), started(1));
+        let blocker = Blocker::on(&a);
+        let (go, gone) = mpsc::channel::<()>();
+        let (running, wait) = mpsc::channel();
+        let inside = a.clone();
+        let waiter = b.spawn(move || {
+            running.send(()).unwrap();
+            let _ = gone.recv();
+            [inside.spawn(|| 1).join(), inside.spawn(|| 2).join()]
+        });
+        wait.recv().unwrap();
+        let cancelled = b.spawn(|| 3);
+        let shutdown = thread::spawn(move || b.shutdown_now());
+        thread::sleep(Duration::from_millis(20)); // the flag is up before the join, or soon after
+        drop(go);
+        let results = waiter.join().unwrap();
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert!(cancelled.join().unwrap_err().is_cancelled());
+        shutdown.join().unwrap();
+        blocker.release();
+    });
+}
+
+/// The other way round: a task that its pool has given up does not run on a thread of another pool.
+#[test]
+fn a_task_of_a_pool_that_was_shut_down_runs_nowhere() {
+    watched("a task of a pool that was shut down", || {
+        let (a, b) = (started(1), started(1));
+        let blocker = Blocker::on(&a);
+        let ran = Arc::new(AtomicBool::new(false));
+        let inside = ran.clone();
+        let pending = a.spawn(move || inside.store(true, SeqCst));
+        let shutdown = thread::spawn(move || a.shutdown_now());
+        thread::sleep(Duration::from_millis(20));
+        let joined = b.spawn(move || pending.join());
+        let error = joined.join().unwrap().unwrap_err();
+        assert!(error.is_cancelled() && !ran.load(SeqCst));
+        blocker.release();
+        shutdown.join().unwrap();
+    });
+}
+
+/// A task may run on a thread of another pool, which joins it; its own pool waits for it nevertheless.
+#[test]
+fn dropping_a_pool_waits_for_its_tasks_on_other_pools_threads() {
+    watched("dropping a pool waits for tasks elsewhere", || {
+        for end in [Pool::shutdown, Pool::shutdown_now, drop] {
+            let (a, b) = (started(1), started(1));
+            let blocker = Blocker::on(&a);
+            let over = Arc::new(AtomicBool::new(false));
+            let (running, wait) = mpsc::channel();
+            let inside = over.clone();
+            let task = a.spawn(move || {
+                running.send(()).unwrap();
+                thread::sleep(Duration::from_millis(50));
+                inside.store(true, SeqCst);
+            });
+            let joined = b.spawn(move || task.join());
+            wait.recv().unwrap(); // on the thread of `b`: that of `a` is blocked
+            drop(blocker);
+            end(a);
+            assert!(over.load(SeqCst), "the task runs on without its pool");
+            joined.join().unwrap().unwrap();
+        }
+    });
+}

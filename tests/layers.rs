@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The house, from the ground up. Rooms of one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
     &["sync", "panic", "fork"],
-    &["error"],
+    &["error", "affinity"],
     &[
         "workers", "timer", "chunking", "source", "schedule", "channel",
     ],

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use super::home::Home;
-use super::placement::{self, Placement};
-use super::{GLOBAL, Pool, Threads};
+use super::home::Lease;
+use super::placement::Placement;
+use super::start::{Starting, Threads};
+use super::{GLOBAL, Pool};
+use crate::affinity;
 use crate::workers::Workers;
 
 type Hook = Arc<dyn Fn(usize) + Send + Sync>;
@@ -71,6 +73,10 @@ impl PoolBuilder {
     }
 
     /// Names the threads, by their index from 0; `scipar-0`, `scipar-1` ... by default.
+    ///
+    /// Called on the thread that starts the pool's, once for each of them; again where the system refuses
+    /// threads and is asked once more. For the closure the pool has no threads yet: what it gives to this very
+    /// pool runs right there.
     pub fn thread_name(mut self, name: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         self.settings.thread_name = Some(Arc::new(name));
         self
@@ -83,6 +89,9 @@ impl PoolBuilder {
     }
 
     /// Called on each thread, with its index, before it does any work. A panic in it aborts the process.
+    ///
+    /// What it gives to this very pool while that is being started runs right there. It may set the
+    /// thread's affinity: the pool then keeps to that mask.
     #[doc(alias = "initializer")]
     #[doc(alias = "start_handler")]
     pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
@@ -100,9 +109,14 @@ impl PoolBuilder {
     /// Leaves the affinity of the threads alone.
     ///
     /// Otherwise, on Linux, a pool of up to 16 threads keeps them off the core of the thread that calls one of its
-    /// operations, within the mask that they were started with: the system likes to put a woken thread on the very core that is
-    /// busy with waking it. No other thread is touched. Threads may use every core of their mask again during
+    /// operations, within the mask that they had when they were started and [`on_start`](Self::on_start) had
+    /// run: the system likes to put a woken thread on the very core that is busy with waking it. No other
+    /// thread is touched, and one whose mask has been changed by anything else, such as `taskset -a -p`, is
+    /// left alone from then on. Threads may use every core of their mask again for tasks and during
     /// [`Pool::install`].
+    ///
+    /// Threads and processes that a closure starts on one of these threads inherit its mask of the moment,
+    /// except the threads of pools, and [`Workers::all`] counts all cores.
     pub fn keep_affinity(mut self) -> Self {
         self.settings.keep_affinity = true;
         self
@@ -138,7 +152,7 @@ impl PoolBuilder {
     pub fn build(self) -> Result<Pool, PoolError> {
         let pool = Pool::with_settings(self.workers, self.settings);
         if pool.num_workers > 1 {
-            pool.threads()?;
+            pool.threads.start_all(&pool.settings, pool.num_workers)?;
         }
         Ok(pool)
     }
@@ -158,66 +172,84 @@ impl PoolBuilder {
     }
 }
 
+/// Why threads could not be started, and those that had been and are told to end.
+pub(super) struct Refused {
+    pub(super) error: PoolError,
+    pub(super) begun: Vec<thread::JoinHandle<()>>,
+}
+
 impl Settings {
-    /// Starts `num_threads` threads.
-    pub(super) fn start(&self, num_threads: usize) -> Result<Threads, PoolError> {
+    /// The names of so many threads.
+    pub(super) fn names(&self, num_threads: usize) -> Result<Vec<String>, PoolError> {
         let most = rayon::max_num_threads();
         if num_threads > most {
             let workers = num_threads;
             return Err(PoolError(Reason::TooMany { workers, most }));
         }
+        let name = |index| match &self.thread_name {
+            Some(name) => name(index),
+            None => format!("scipar-{index}"),
+        };
+        Ok((0..num_threads).map(name).collect())
+    }
+
+    /// Starts a thread for each name, for the pool of this number.
+    pub(super) fn start(&self, names: &[String], pool: u64) -> Result<Threads, Refused> {
         let handles = Mutex::new(Vec::new());
         let placed = !self.keep_affinity && !self.pin;
         let placement = placed.then(|| Arc::new(Placement::new()));
-        let home = Home::new();
-        let abandoned = Arc::new(AtomicBool::new(false));
+        let lease = Lease::new();
         let mut failure = None;
-        let mut rayon = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
-        if let Some(hook) = self.on_start.clone() {
-            rayon = rayon.start_handler(move |index| hook(index));
-        }
+        let mut rayon = rayon::ThreadPoolBuilder::new().num_threads(names.len());
         if let Some(hook) = self.on_exit.clone() {
             rayon = rayon.exit_handler(move |index| hook(index));
         }
+        let mask = affinity::unplaced_mask();
         let spawned = rayon
             .spawn_handler(|thread| {
                 let index = thread.index();
-                let name = self
-                    .thread_name
-                    .as_ref()
-                    .map_or_else(|| format!("scipar-{index}"), |name| name(index));
-                let mut builder = std::thread::Builder::new().name(name);
+                let mut builder = thread::Builder::new().name(names[index].clone());
                 if let Some(bytes) = self.stack_size {
                     builder = builder.stack_size(bytes);
                 }
-                let placement = placement.clone();
-                let (home, abandoned) = (home.clone(), Arc::clone(&abandoned));
-                let pin = self.pin;
+                let (lease, mask, pin) = (Arc::clone(&lease), mask, self.pin);
                 let run = move || {
-                    home.settle(abandoned);
+                    let _settled = lease.settle(index);
+                    affinity::adopt(mask);
                     if pin {
-                        placement::pin(index);
+                        affinity::pin(index);
                     }
-                    if let Some(placement) = placement {
-                        placement.register();
-                    }
+                    Starting::begin_thread(pool);
                     thread.run();
                 };
                 match builder.spawn(run) {
                     Ok(handle) => {
                         handles
                             .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner)
+                            .unwrap_or_else(PoisonError::into_inner)
                             .push(handle);
                         Ok(())
                     }
                     Err(error) => {
                         failure = Some(Reason::Thread {
                             index,
-                            num_threads,
+                            num_threads: names.len(),
                             error: Arc::new(error),
                         });
                         Err(io::Error::other("a thread was refused"))
+                    }
+                }
+            })
+            .start_handler({
+                let (hook, placement) = (self.on_start.clone(), placement.clone());
+                move |index| {
+                    if let Some(hook) = &hook {
+                        hook(index);
+                    }
+                    Starting::end_thread();
+                    // After the hook, which may have a mask of its own for the thread.
+                    if let Some(placement) = &placement {
+                        placement.register();
                     }
                 }
             })
@@ -226,13 +258,13 @@ impl Settings {
             Ok(rayon) => Ok(Threads {
                 rayon: Some(rayon),
                 handles,
-                home,
-                abandoned,
+                lease,
                 placement,
             }),
-            Err(error) => Err(PoolError(
-                failure.unwrap_or_else(|| Reason::Other(error.to_string())),
-            )),
+            Err(error) => Err(Refused {
+                error: PoolError(failure.unwrap_or_else(|| Reason::Other(error.to_string()))),
+                begun: handles.into_inner().unwrap_or_else(PoisonError::into_inner),
+            }),
         }
     }
 }
@@ -262,6 +294,15 @@ pub struct PoolError(Reason);
 impl PoolError {
     pub(super) fn forked() -> Self {
         PoolError(Reason::Forked)
+    }
+
+    pub(super) fn starting() -> Self {
+        PoolError(Reason::Starting)
+    }
+
+    /// Whether asking again later is of no use.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.0, Reason::TooMany { .. })
     }
 
     /// Whether this process is a fork of the one that the pool's threads belong to.
@@ -294,6 +335,8 @@ enum Reason {
         "this process is a fork of the one that the pool's threads belong to: make a pool here"
     )]
     Forked,
+    #[error("the pool's threads are being started, which what asks for them has a part in")]
+    Starting,
     #[error("the threads could not be started: {0}")]
     Other(String),
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::home::Home;
+use super::home::is_on_a_pool;
 use super::task::{Task, Watch};
 use crate::error::JoinError;
+use crate::fork;
 
 /// A task given to a pool with [`Pool::spawn`](super::Pool::spawn), and its result when it is there.
 ///
@@ -21,12 +22,11 @@ pub type JoinHandle<R> = ScopedJoinHandle<'static, R>;
 #[must_use = "a dropped handle lets the task's result go; `drop` it to say so"]
 pub struct ScopedJoinHandle<'scope, R> {
     task: Arc<Task<'scope, R>>,
-    home: Home,
 }
 
 impl<'scope, R> ScopedJoinHandle<'scope, R> {
-    pub(super) fn new(task: Arc<Task<'scope, R>>, home: Home) -> Self {
-        Self { task, home }
+    pub(super) fn new(task: Arc<Task<'scope, R>>) -> Self {
+        Self { task }
     }
 
     /// Waits for the task, and gives its result.
@@ -59,7 +59,7 @@ impl<'scope, R> ScopedJoinHandle<'scope, R> {
 
     fn join_by(self, deadline: Option<Instant>) -> Result<Result<R, JoinError>, Self> {
         let task = &self.task;
-        let taken = self.home.wait(
+        let taken = task.home().wait(
             || task.take(),
             || task.run(),
             || {
@@ -108,6 +108,14 @@ impl<R> fmt::Debug for ScopedJoinHandle<'_, R> {
 
 /// The results of several tasks in the order in which they come, each with the place of its handle among `handles`.
 ///
+/// All handles are taken from the iterator before this returns. The time for all results grows with
+/// their number, not with its square.
+///
+/// # Blocking
+///
+/// Each step waits for the next result. On a thread of a pool it first runs those tasks that no
+/// thread has begun, one at a time.
+///
 /// # Examples
 ///
 /// ```
@@ -131,17 +139,27 @@ pub fn as_completed<'scope, R>(
         left: handles.len(),
         handles,
         watch,
+        begun: 0,
+        here: 0,
+        process: fork::generation(),
     }
 }
 
 /// Results in the order in which they come; see [`as_completed`].
 pub struct AsCompleted<'scope, R> {
+    /// `None` for those whose results have been given.
     handles: Vec<Option<ScopedJoinHandle<'scope, R>>>,
     watch: Arc<Watch>,
     left: usize,
+    /// Tasks before this place have been begun or cancelled.
+    begun: usize,
+    /// Tasks before this place belong to this process, or their results have been given.
+    here: usize,
+    /// The process of which `here` is known.
+    process: u32,
 }
 
-impl<R> AsCompleted<'_, R> {
+impl<'scope, R> AsCompleted<'scope, R> {
     /// The next result, if it comes within this time. `None` when the time is over, and when there is none left.
     pub fn next_timeout(&mut self, timeout: Duration) -> Option<(usize, Result<R, JoinError>)> {
         self.next_by(Instant::now().checked_add(timeout))
@@ -151,16 +169,63 @@ impl<R> AsCompleted<'_, R> {
         if self.left == 0 {
             return None;
         }
-        let place = first_of(&self.watch, self.handles.iter().flatten(), deadline);
-        let place = match place {
-            Ok(place) => place?,
-            // Nobody will tell any more.
-            Err(_) => self.handles.iter().position(Option::is_some)?,
-        };
-        let handle = self.handles[place].take()?;
+        let (place, handle) = self.next_ended(deadline)?;
         self.left -= 1;
         let result = handle.task.take().unwrap_or(Err(JoinError::Forked));
         Some((place, result))
+    }
+
+    /// The next task that is over, or that will never be, as this process is a fork without its thread.
+    fn next_ended(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Option<(usize, ScopedJoinHandle<'scope, R>)> {
+        loop {
+            if let Some(place) = self.watch.first() {
+                match self.handles[place].take() {
+                    Some(handle) => return Some((place, handle)),
+                    None => continue, // it has been given up, and then it ended
+                }
+            }
+            let lost = self.first_elsewhere();
+            if (lost.is_some() || is_on_a_pool()) && self.run_one() {
+                continue;
+            }
+            if let Some(place) = lost {
+                return self.handles[place].take().map(|handle| (place, handle));
+            }
+            let place = self.watch.wait(deadline)?;
+            if let Some(handle) = self.handles[place].take() {
+                return Some((place, handle));
+            }
+        }
+    }
+
+    /// Runs the first task that no thread has begun; says whether there was one.
+    fn run_one(&mut self) -> bool {
+        while let Some(handle) = self.handles.get(self.begun) {
+            self.begun += 1;
+            if handle.as_ref().is_some_and(|handle| handle.task.run()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The place of the first task of another process, of which this one is a fork.
+    fn first_elsewhere(&mut self) -> Option<usize> {
+        let process = fork::generation();
+        if self.process != process {
+            (self.process, self.here) = (process, 0);
+        }
+        while let Some(handle) = self.handles.get(self.here) {
+            let is_elsewhere = |handle: &ScopedJoinHandle<'_, R>| handle.task.home().is_elsewhere();
+            if handle.as_ref().is_some_and(is_elsewhere) {
+                return Some(self.here);
+            }
+            self.here += 1;
+        }
+        None
     }
 }
 
@@ -187,7 +252,15 @@ impl<R> fmt::Debug for AsCompleted<'_, R> {
     }
 }
 
-/// Waits until one of several tasks is over, and says which one, by its place.
+/// Waits until one of several tasks is over, and says which one, by its place: the first that ended,
+/// of those that are over already any.
+///
+/// Each call looks at all handles. To take results one by one, as they come, use [`as_completed`]:
+/// its time grows with the number of tasks, that of `wait_any` in a loop with the square of it.
+///
+/// # Blocking
+///
+/// On a thread of a pool, tasks that no thread has begun are run right here until one is over.
 ///
 /// # Panics
 ///
@@ -200,7 +273,8 @@ pub fn wait_any<R>(handles: &[ScopedJoinHandle<'_, R>]) -> usize {
     wait_any_by(handles, None).unwrap_or(0)
 }
 
-/// As [`wait_any`], for so long at most. `None` when the time is over.
+/// As [`wait_any`], for so long at most. `None` when the time is over. On a thread of a pool it may take
+/// longer, if it runs a task.
 #[must_use]
 pub fn wait_any_timeout<R>(
     handles: &[ScopedJoinHandle<'_, R>],
@@ -211,32 +285,43 @@ pub fn wait_any_timeout<R>(
 }
 
 fn wait_any_by<R>(handles: &[ScopedJoinHandle<'_, R>], deadline: Option<Instant>) -> Option<usize> {
+    if let Some(ended) = handles.iter().position(ScopedJoinHandle::is_finished) {
+        return Some(ended);
+    }
     let watch = Watch::new();
     for (place, handle) in handles.iter().enumerate() {
         handle.task.watch(&watch, place);
     }
-    // In a fork, where nobody will tell: joining any of them says so.
-    first_of(&watch, handles.iter(), deadline).unwrap_or(Some(0))
+    let is_elsewhere = |handle: &ScopedJoinHandle<'_, R>| handle.task.home().is_elsewhere();
+    let lost = handles.iter().position(is_elsewhere);
+    if lost.is_some() || is_on_a_pool() {
+        let ran = handles.iter().any(|handle| handle.task.run());
+        // One that ran here has been noted. What runs in another process never comes: joining it says so.
+        if !ran && let Some(lost) = lost {
+            return watch.first().or(Some(lost));
+        }
+    }
+    watch.wait(deadline)
 }
 
 /// Waits for all tasks, and gives their results in the order of the handles.
+///
+/// All handles are taken from the iterator before the first is waited for, so an iterator that spawns
+/// as it goes, `(0..4).map(|i| pool.spawn(...))`, has its tasks run together.
+///
+/// # Blocking
+///
+/// On a thread of a pool, tasks that no thread has begun are run right here.
 #[doc(alias = "ALL_COMPLETED")]
 pub fn wait_all<'scope, R>(
     handles: impl IntoIterator<Item = ScopedJoinHandle<'scope, R>>,
 ) -> Vec<Result<R, JoinError>> {
+    let handles: Vec<_> = handles.into_iter().collect();
+    if is_on_a_pool() {
+        // Before the first wait: what is waited for may wait for one that no thread has begun.
+        for handle in &handles {
+            handle.task.run();
+        }
+    }
     handles.into_iter().map(ScopedJoinHandle::join).collect()
-}
-
-/// The place of the first task that ends.
-fn first_of<'h, 'scope: 'h, R: 'h>(
-    watch: &Watch,
-    handles: impl Iterator<Item = &'h ScopedJoinHandle<'scope, R>> + Clone,
-    deadline: Option<Instant>,
-) -> Result<Option<usize>, JoinError> {
-    let home = handles.clone().next().map(|handle| handle.home.clone());
-    home.unwrap_or_default().wait(
-        || watch.first(),
-        || handles.clone().any(|handle| handle.task.run()),
-        || watch.wait(deadline),
-    )
 }

@@ -2,9 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::schedule::{Nanos, Sites, Tick, WakeLog};
@@ -17,7 +16,9 @@ mod handle;
 mod home;
 mod placement;
 mod scope;
+mod start;
 mod stream;
+mod tally;
 mod task;
 
 pub use builder::{PoolBuilder, PoolError};
@@ -28,11 +29,11 @@ pub use handle::{
 pub use scope::Scope;
 pub use stream::Stream;
 
-use crate::fork;
 use crate::workers::Workers;
 use builder::Settings;
 use home::Home;
 use placement::Placement;
+use start::{Start, Threads};
 use task::Task;
 
 /// Worker threads, and what they have learned about the work they are given.
@@ -44,7 +45,7 @@ use task::Task;
 /// A pool of `n` workers computes on `n` threads at once, the caller's included. Its threads
 /// ([rayon](https://docs.rs/rayon)'s) start with the first work that is worth sharing, sleep when there
 /// is none, and are joined when the pool is dropped: from outside the pool this waits for what runs on it;
-/// dropped on one of its own threads, the pool is left to end by itself.
+/// dropped on one of its own threads or by one of its tasks, the pool is left to end by itself.
 ///
 /// # Examples
 ///
@@ -73,10 +74,8 @@ use task::Task;
 pub struct Pool {
     num_workers: usize,
     settings: Settings,
-    /// Started at first need. An error, once met, is kept: the pool then works on the caller's thread alone.
-    threads: OnceLock<Result<Threads, PoolError>>,
-    /// The process that the threads belong to; 0 before they are started. A fork of it has none of them.
-    process: AtomicU32,
+    /// Started at first need.
+    threads: Start,
     pub(crate) sites: Sites,
     pub(crate) wakes: WakeLog,
     /// Where the pool's clock begins.
@@ -128,18 +127,6 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Running threads.
-struct Threads {
-    /// `None` only while the pool is dropped.
-    rayon: Option<rayon::ThreadPool>,
-    handles: Mutex<Vec<thread::JoinHandle<()>>>,
-    home: Home,
-    /// Set when nothing is to be run that has not started.
-    abandoned: Arc<AtomicBool>,
-    /// `None` where the threads' affinity is to be left alone.
-    placement: Option<Arc<Placement>>,
-}
-
 /// Keeps helpers off a caller's core for as long as it lives.
 pub(crate) struct Placed<'a>(Option<&'a Placement>);
 
@@ -156,8 +143,11 @@ static GLOBAL: OnceLock<Pool> = OnceLock::new();
 impl Pool {
     /// A pool of so many workers: a number, or a rule of [`Workers`].
     ///
-    /// No thread is started yet. Where the system refuses threads later on, the pool's work is done on
-    /// the caller's thread; [`PoolBuilder::build`] starts them at once and says what went wrong.
+    /// No thread is started yet. Where the system refuses threads later on, the pool goes on with half of
+    /// those that it could have had, so that the program finds some, too; where there are none, its work is
+    /// done on the caller's thread, and it asks again after a while (0.1 s, longer each time, 10 s at
+    /// most). [`num_threads`](Self::num_threads) and [`threads_error`](Self::threads_error) show what became
+    /// of it; [`PoolBuilder::build`] starts all threads at once or gives an error.
     ///
     /// # Panics
     ///
@@ -185,8 +175,7 @@ impl Pool {
         Self {
             num_workers: workers.count(),
             settings,
-            threads: OnceLock::new(),
-            process: AtomicU32::new(0),
+            threads: Start::new(),
             sites: Sites::new(),
             wakes: WakeLog::default(),
             epoch: Instant::now(),
@@ -198,9 +187,39 @@ impl Pool {
     }
 
     /// How many workers compute at once, the caller included. At least 1.
+    ///
+    /// This is what was asked for. [`num_threads`](Self::num_threads) says what the system has given.
     #[must_use]
     pub fn num_workers(&self) -> usize {
         self.num_workers
+    }
+
+    /// How many threads the pool has now: none before the first work that is worth sharing, and in a fork
+    /// of the process; as many as [workers](Self::num_workers) afterwards, unless the system refused some.
+    /// Starts none.
+    #[must_use]
+    pub fn num_threads(&self) -> usize {
+        let here = |threads: &&Threads| !threads.home().is_elsewhere();
+        let threads = self.threads.get().filter(here);
+        threads.map_or(0, |threads| threads.rayon().current_num_threads())
+    }
+
+    /// Why there are fewer threads than workers, where the system refused some when it was asked last, or
+    /// this process is a fork of the one that they belong to. Starts none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let pool = scipar::Pool::new(2);
+    /// pool.spawn(|| ()).join()?;
+    /// if let Some(error) = pool.threads_error() {
+    ///     eprintln!("{} of {} threads: {error}", pool.num_threads(), pool.num_workers());
+    /// }
+    /// # Ok::<(), scipar::JoinError>(())
+    /// ```
+    #[must_use]
+    pub fn threads_error(&self) -> Option<PoolError> {
+        self.threads.error()
     }
 
     /// Runs `f` on a thread of this pool, waits for it, and returns its result. Rayon code inside, such as
@@ -208,7 +227,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Where the system refused to start the threads.
+    /// Where the system refused to start the threads, and in a fork of the process that they belong to.
     ///
     /// # Panics
     ///
@@ -236,8 +255,12 @@ impl Pool {
     /// Gives a task to one of this pool's threads, of which there are as many as workers, and returns at once. The handle has the result. Tasks that one thread gives start in the order
     /// in which it gives them, as threads become free; one that is [joined](ScopedJoinHandle::join) on a thread of a pool may start earlier.
     ///
-    /// Dropping the pool waits for all tasks that were given to it. Where the system refuses threads, and in a fork of the process
-    /// that the pool's threads belong to, the task runs right here, before this returns.
+    /// Dropping the pool waits for all tasks that were given to it. The [global pool](Self::global) is never
+    /// dropped: what is not over when `main` returns is lost, unless it was joined or `main` ends with
+    /// [`wait_idle`](Self::wait_idle).
+    ///
+    /// Where the system refuses threads, and in a fork of the process that the pool's threads belong to, the
+    /// task runs right here, before this returns.
     ///
     /// # Examples
     ///
@@ -255,30 +278,87 @@ impl Pool {
         R: Send + 'static,
     {
         let Ok(threads) = self.threads() else {
-            let task = Arc::new(Task::new(f, None));
+            let task = Arc::new(Task::new(f, Home::default(), None));
             task.run();
-            return ScopedJoinHandle::new(task, Home::default());
+            return ScopedJoinHandle::new(task);
         };
         threads.release();
-        let task = Arc::new(Task::new(f, None));
+        let task = Arc::new(Task::new(f, threads.home().clone(), None));
         let running = Arc::clone(&task);
         threads.rayon().spawn_fifo(move || {
             running.run();
         });
-        ScopedJoinHandle::new(task, threads.home.clone())
+        ScopedJoinHandle::new(task)
+    }
+
+    /// Waits until all tasks are over that were given to the pool before, whatever became of their handles,
+    /// and those that they gave to it in turn. Tasks that others give meanwhile are not waited for.
+    ///
+    /// It is for the end of `main`, and for tasks of the [global pool](Self::global), which is never dropped.
+    /// Streams are waited for where they are dropped, scopes where they end.
+    ///
+    /// Without threads, before the first task or in a fork of the process, it returns at once.
+    ///
+    /// # Panics
+    ///
+    /// On one of the pool's own threads, and in one of its tasks on any thread, which would wait for itself.
+    ///
+    /// # Blocking
+    ///
+    /// Until then. A task that waits for the thread which calls this makes a cycle, as with any other wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use scipar::Pool;
+    ///
+    /// drop(Pool::global().spawn(|| println!("this line is not lost")));
+    /// Pool::global().wait_idle();
+    /// ```
+    #[track_caller]
+    #[doc(alias = "join")]
+    #[doc(alias = "drain")]
+    pub fn wait_idle(&self) {
+        self.wait_idle_by(None);
+    }
+
+    /// As [`wait_idle`](Self::wait_idle), for so long at most; says `false` when the time is over.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait_idle`](Self::wait_idle).
+    #[track_caller]
+    #[must_use = "`false` says that tasks are not over"]
+    pub fn wait_idle_timeout(&self, timeout: Duration) -> bool {
+        // A time so long that no clock shows it is no limit.
+        self.wait_idle_by(Instant::now().checked_add(timeout))
+    }
+
+    #[track_caller]
+    fn wait_idle_by(&self, deadline: Option<Instant>) -> bool {
+        let home = self.home();
+        if home.is_elsewhere() {
+            return true;
+        }
+        assert!(
+            !home.is_waited_for_here(),
+            "a pool's own thread or task cannot wait until the pool is idle"
+        );
+        home.wait_idle(deadline)
     }
 
     /// Waits until all tasks that were given to the pool have run, and ends its threads. So does dropping it.
     ///
-    /// On one of the pool's own threads it does not wait: the threads end by themselves.
+    /// On one of the pool's own threads, and in one of its tasks on any thread, it does not wait: the threads
+    /// end by themselves.
     pub fn shutdown(self) {}
 
     /// As [`shutdown`](Self::shutdown), but tasks that have not started are cancelled.
     #[doc(alias = "terminate")]
     #[doc(alias = "cancel_futures")]
     pub fn shutdown_now(self) {
-        if let Some(Ok(threads)) = self.threads.get() {
-            threads.abandoned.store(true, Ordering::Relaxed);
+        if let Some(threads) = self.threads.get() {
+            threads.home().abandon();
         }
     }
 
@@ -319,10 +399,15 @@ impl Pool {
         Counted::begin(Some(&self.helped))
     }
 
-    /// How many helpers a caller on this thread can have: every worker but itself.
+    /// How many helpers a caller on this thread can have: every worker but itself, and no more than
+    /// there are threads.
     #[inline]
     pub(crate) fn max_helpers(&self) -> usize {
-        self.num_workers - 1
+        let others = self.num_workers - 1;
+        match self.threads.get() {
+            Some(threads) => others.min(threads.rayon().current_num_threads()),
+            None => others,
+        }
     }
 
     /// Nanoseconds on the pool's clock.
@@ -376,10 +461,10 @@ impl Pool {
 
     /// Keeps the helpers off this thread's core until the answer is dropped.
     pub(crate) fn place(&self) -> Placed<'_> {
-        let placement = match self.threads.get() {
-            Some(Ok(threads)) => threads.placement.as_deref(),
-            _ => None,
-        };
+        let threads = self.threads.get();
+        // A fork has none of the threads, and those of its parent are not its to place.
+        let threads = threads.filter(|threads| !threads.home().is_elsewhere());
+        let placement = threads.and_then(|threads| threads.placement.as_deref());
         if let Some(placement) = placement {
             placement.enter();
         }
@@ -407,68 +492,13 @@ impl Pool {
 
     /// The threads, started at need. In a fork of the process that they belong to there are none.
     fn threads(&self) -> Result<&Threads, PoolError> {
-        let here = fork::generation();
-        if self.process.load(Ordering::Relaxed) != here {
-            let known =
-                self.process
-                    .compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
-            if known.is_err_and(|process| process != here) {
-                // Not even a look: whoever was starting them when the process was forked will not finish.
-                return Err(PoolError::forked());
-            }
-        }
-        self.threads
-            .get_or_init(|| self.settings.start(self.num_workers))
-            .as_ref()
-            .map_err(Clone::clone)
+        self.threads.or_start(&self.settings, self.num_workers)
     }
 
     /// The home of the pool's threads, where there are any.
     fn home(&self) -> Home {
-        match self.threads.get() {
-            Some(Ok(threads)) => threads.home.clone(),
-            _ => Home::default(),
-        }
-    }
-}
-
-impl Threads {
-    fn rayon(&self) -> &rayon::ThreadPool {
-        self.rayon
-            .as_ref()
-            .expect("the threads are there until the pool is dropped")
-    }
-
-    /// Lets the threads run wherever they may: for work that has no caller busy beside it.
-    fn release(&self) {
-        if let Some(placement) = &self.placement {
-            placement.release();
-        }
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        let handles = self
-            .handles
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.home.is_elsewhere() {
-            // A fork has none of the threads, and nobody to answer if they are told to end.
-            std::mem::forget((self.rayon.take(), std::mem::take(handles)));
-            return;
-        }
-        let on_own_thread = self
-            .rayon
-            .as_ref()
-            .is_some_and(|pool| pool.current_thread_index().is_some());
-        self.rayon = None; // asks the threads to end once they have nothing left to do
-        if on_own_thread {
-            return; // cannot wait for itself; the threads end on their own
-        }
-        for handle in handles.drain(..) {
-            let _ = handle.join(); // a thread that panicked has said so already
-        }
+        let threads = self.threads.get();
+        threads.map_or_else(Home::default, |threads| threads.home().clone())
     }
 }
 

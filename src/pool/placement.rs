@@ -1,50 +1,35 @@
-//! Where helpers run: anywhere that the process may, but not on the caller's core.
+//! Where helpers run: anywhere that they may, but not on the caller's core.
 //!
 //! After an idle time Linux tends to put a woken thread on the core of the thread that woke it, where it waits for
 //! a whole time slice although another core is free; a call that should take half the time then takes all of it. So before
 //! helpers are woken they are told to keep off the caller's core, if they do not already. It is a soft
-//! measure: any other core of the thread's own mask will do.
+//! measure: any other core of the thread's own mask will do, and a thread whose mask another has set is left alone.
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{Placement, pin};
+pub(super) use linux::Placement;
 #[cfg(not(target_os = "linux"))]
-pub(super) use nothing::{Placement, pin};
+pub(super) use nothing::Placement;
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-    use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+    use rustix::thread::{gettid, sched_getcpu};
+
+    use crate::affinity::{Placed, first_mask};
 
     /// More threads than this are not told: on a machine with so many cores a woken thread finds another one, and
-    /// telling each thread costs a system call.
+    /// telling each thread costs system calls.
     const MOST: usize = 16;
 
     /// No core is avoided.
     const NONE: usize = usize::MAX;
 
-    /// Pins this thread to one core of its mask, the `index`-th, round and round.
-    pub(in crate::pool) fn pin(index: usize) {
-        let Ok(mask) = sched_getaffinity(None) else {
-            return;
-        };
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|&core| mask.is_set(core))
-            .collect();
-        if let Some(&core) = cores.get(index % cores.len().max(1)) {
-            let mut one = CpuSet::new();
-            one.set(core);
-            // What the system refuses leaves the thread where it was.
-            let _ = sched_setaffinity(None, &one);
-        }
-    }
-
     /// The threads of a pool and the core that they keep off.
     #[derive(Debug)]
     pub(in crate::pool) struct Placement {
-        /// Each thread with the mask that it was started with, which is never left.
-        threads: Mutex<Vec<(Pid, CpuSet)>>,
+        threads: Mutex<Vec<Arc<Placed>>>,
         avoided: AtomicUsize,
         /// Callers whose helpers are at work: the first one decides.
         callers: AtomicUsize,
@@ -61,8 +46,13 @@ mod linux {
 
         /// Called by each thread of the pool when it starts.
         pub(in crate::pool) fn register(&self) {
-            if let Ok(mask) = sched_getaffinity(None) {
-                self.threads().push((gettid(), mask));
+            if let Some(thread) = Placed::this_thread() {
+                let mut threads = self.threads();
+                threads.push(Arc::clone(&thread));
+                let core = self.avoided.load(Ordering::Relaxed);
+                if core != NONE && threads.len() <= MOST {
+                    thread.keep_off(Some(core), first_mask());
+                }
             }
         }
 
@@ -86,23 +76,18 @@ mod linux {
             if self.avoided.load(Ordering::Relaxed) == core {
                 return;
             }
-            self.avoided.store(core, Ordering::Relaxed);
-            let own = gettid();
             let threads = self.threads();
+            self.avoided.store(core, Ordering::Relaxed);
             if threads.len() > MOST {
                 return;
             }
-            for (thread, mask) in threads.iter().filter(|(thread, _)| *thread != own) {
-                let mut mask = *mask;
-                if core < CpuSet::MAX_CPU && mask.count() > 1 {
-                    mask.unset(core);
-                }
-                // A thread that has ended, or a mask that the system no longer allows, is no loss.
-                let _ = sched_setaffinity(Some(*thread), &mask);
+            let (own, first) = (gettid(), first_mask());
+            for thread in threads.iter().filter(|thread| !thread.is(own)) {
+                thread.keep_off((core != NONE).then_some(core), first);
             }
         }
 
-        fn threads(&self) -> std::sync::MutexGuard<'_, Vec<(Pid, CpuSet)>> {
+        fn threads(&self) -> MutexGuard<'_, Vec<Arc<Placed>>> {
             self.threads.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
@@ -110,8 +95,6 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 mod nothing {
-    pub(in crate::pool) fn pin(_index: usize) {}
-
     /// Other systems place threads themselves, and have no way to be told.
     #[derive(Debug)]
     pub(in crate::pool) struct Placement;

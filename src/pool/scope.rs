@@ -24,6 +24,7 @@ pub struct Scope<'a, 'scope> {
 
 /// The tasks of a scope.
 pub(super) struct Group<'s> {
+    home: Home,
     state: Mutex<State<'s>>,
     changed: Condvar,
 }
@@ -37,8 +38,9 @@ struct State<'s> {
 }
 
 impl<'s> Group<'s> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(home: Home) -> Self {
         Self {
+            home,
             state: Mutex::new(State {
                 unfinished: BTreeMap::new(),
                 next: 0,
@@ -57,7 +59,8 @@ impl<'s> Group<'s> {
         let mut state = lock(&self.state);
         let number = state.next;
         state.next += 1;
-        let task = Arc::new(Task::new(f, Some((Arc::clone(self), number))));
+        let group = Some((Arc::clone(self), number));
+        let task = Arc::new(Task::new(f, self.home.clone(), group));
         state.unfinished.insert(number, task.clone());
         drop(state);
         self.changed.notify_all();
@@ -89,20 +92,20 @@ impl<'s> Group<'s> {
     /// Waits until all tasks are over. On a thread of a pool, which may be the one that would run them, it runs those that have not started.
     fn wait(&self) {
         let helps = is_on_a_pool();
+        let mut begun = 0; // tasks with lower numbers have been
         let mut state = lock(&self.state);
         while !state.unfinished.is_empty() {
-            if helps {
-                let seen = state.next;
-                let tasks: Vec<_> = state.unfinished.values().cloned().collect();
-                drop(state);
-                let ran = tasks.iter().any(|task| task.run());
-                drop(tasks);
-                state = lock(&self.state);
-                if ran || state.next != seen || state.unfinished.is_empty() {
-                    continue;
+            match state.unfinished.range(begun..).next() {
+                Some((number, task)) if helps => {
+                    begun = number + 1;
+                    let task = Arc::clone(task);
+                    drop(state);
+                    task.run();
+                    drop(task);
+                    state = lock(&self.state);
                 }
+                _ => state = wait(&self.changed, state),
             }
-            state = wait(&self.changed, state);
         }
     }
 }
@@ -159,9 +162,9 @@ impl Pool {
     /// });
     /// assert_eq!((words.unwrap(), letters.unwrap()), (6, 13));
     /// ```
-    pub fn scope<'scope, R>(&self, f: impl FnOnce(&Scope<'_, 'scope>) -> R) -> R {
-        let group = Arc::new(Group::new());
+    pub fn scope<'a, 'scope, R>(&'a self, f: impl FnOnce(&Scope<'a, 'scope>) -> R) -> R {
         let threads = self.threads().ok();
+        let group = Arc::new(Group::new(self.home()));
         if let Some(threads) = threads {
             threads.release();
         }
@@ -180,8 +183,10 @@ impl Pool {
     }
 }
 
-impl<'scope> Scope<'_, 'scope> {
+impl<'a, 'scope> Scope<'a, 'scope> {
     /// Gives a task to the pool; it may borrow what outlives the scope. See [`Pool::spawn`].
+    ///
+    /// A task that is to spawn others in the same scope comes from [`spawn_with`](Self::spawn_with).
     #[doc(alias = "submit")]
     pub fn spawn<R, F>(&self, f: F) -> ScopedJoinHandle<'scope, R>
     where
@@ -189,9 +194,63 @@ impl<'scope> Scope<'_, 'scope> {
         R: Send + 'scope,
     {
         let task = self.group.task(f);
-        let home = self.pool.home();
         self.give(task.clone());
-        ScopedJoinHandle::new(task, home)
+        ScopedJoinHandle::new(task)
+    }
+
+    /// Gives a task to the pool that is lent this scope when it runs, so that it can spawn more tasks in
+    /// it: the walk through a tree, say, with a task for each node. As [`spawn`](Self::spawn) otherwise.
+    ///
+    /// The scope ends when all its tasks are over, those included that tasks have spawned. The pool has
+    /// to outlive what the tasks may borrow, hence `'a: 'scope`; a function that takes a scope and
+    /// calls this needs the same bound.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use scipar::{Pool, Scope};
+    ///
+    /// struct Node { value: u64, children: Vec<Node> }
+    ///
+    /// fn add_up<'a: 's, 's>(scope: &Scope<'a, 's>, node: &'s Node, sum: &'s AtomicU64) {
+    ///     sum.fetch_add(node.value, Ordering::Relaxed);
+    ///     for child in &node.children {
+    ///         drop(scope.spawn_with(|scope| add_up(scope, child, sum)));
+    ///     }
+    /// }
+    ///
+    /// let leaf = |value| Node { value, children: Vec::new() };
+    /// let tree = Node { value: 1, children: vec![leaf(2), leaf(3)] };
+    /// let sum = AtomicU64::new(0);
+    /// Pool::new(2).scope(|scope| add_up(scope, &tree, &sum));
+    /// assert_eq!(sum.into_inner(), 6);
+    /// ```
+    ///
+    /// The scope that is lent does not outlive the task:
+    ///
+    /// ```compile_fail,E0521
+    /// let pool = scipar::Pool::new(2);
+    /// let kept = std::sync::Mutex::new(None);
+    /// pool.scope(|scope| {
+    ///     drop(scope.spawn_with(|inner| *kept.lock().unwrap() = Some(inner)));
+    /// });
+    /// ```
+    pub fn spawn_with<R, F>(&self, f: F) -> ScopedJoinHandle<'scope, R>
+    where
+        'a: 'scope,
+        F: FnOnce(&Scope<'a, 'scope>) -> R + Send + 'scope,
+        R: Send + 'scope,
+    {
+        // Sound without a count of its own: `f` cannot keep what it is lent, and while it runs, its task
+        // is unfinished, so that the scope has not ended.
+        let lent = Scope {
+            pool: self.pool,
+            threads: self.threads,
+            group: Arc::clone(&self.group),
+            exactly: PhantomData,
+        };
+        self.spawn(move || f(&lent))
     }
 
     /// Gives a task of the scope's group to the pool's threads; where there are none, runs it.

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::home::is_abandoned;
+use super::home::Home;
 use super::scope::Group;
+use super::tally::Shift;
 use crate::error::JoinError;
 use crate::panic::{Panic, caught, discard};
 use crate::sync::{Condvar, Mutex, lock, looks, wait_until};
@@ -14,6 +15,9 @@ use crate::sync::{Condvar, Mutex, lock, looks, wait_until};
 pub(super) struct Task<'s, R> {
     state: Mutex<State<'s, R>>,
     changed: Condvar,
+    /// The pool that it was given to, which counts it as open until it is over.
+    home: Home,
+    shift: Shift,
     /// Who waits for the task whatever becomes of its handle, and its number there.
     group: Option<(Arc<Group<'s>>, u64)>,
 }
@@ -48,9 +52,12 @@ impl<R: Send> Runs for Task<'_, R> {
 impl<'s, R> Task<'s, R> {
     pub(super) fn new(
         f: impl FnOnce() -> R + Send + 's,
+        home: Home,
         group: Option<(Arc<Group<'s>>, u64)>,
     ) -> Self {
         Self {
+            shift: home.begin(),
+            home,
             state: Mutex::new(State {
                 phase: Phase::Queued(Box::new(f)),
                 detached: false,
@@ -61,9 +68,14 @@ impl<'s, R> Task<'s, R> {
         }
     }
 
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// Runs the task on this thread if nobody has started or cancelled it; says whether it did.
     pub(super) fn run(&self) -> bool {
-        if self.group.is_none() && is_abandoned() {
+        // A scope's tasks are safe from it: the scope borrows the pool, which is still whole then.
+        if self.group.is_none() && self.home.is_abandoned() {
             // What panics in dropping what it had captured does so on a thread of the pool, unheard.
             let _ = self.cancel();
             return false;
@@ -78,6 +90,7 @@ impl<'s, R> Task<'s, R> {
                 }
             }
         };
+        let _running = self.home.running(self.shift);
         self.finish(caught(f).map_err(JoinError::Panicked));
         true
     }
@@ -94,7 +107,8 @@ impl<'s, R> Task<'s, R> {
                 }
             }
         };
-        // Not under the lock: what it captured is the user's.
+        // Not under the lock: what it captured is the user's, perhaps the last handle of the pool.
+        let _running = self.home.running(self.shift);
         let dropped = caught(|| drop(f));
         self.finish(Err(JoinError::Cancelled));
         dropped.map(|()| true)
@@ -119,6 +133,7 @@ impl<'s, R> Task<'s, R> {
         if let Some(result) = unwanted {
             self.discard(result);
         }
+        self.home.end(self.shift);
         // Last of all: what the task borrowed may be gone from now on.
         if let Some((group, number)) = &self.group {
             group.remove(*number);
@@ -247,6 +262,7 @@ mod tests {
                     let ran = ran.clone();
                     move || ran.fetch_add(1, Ordering::Relaxed)
                 },
+                Home::default(),
                 None,
             ));
             let runner = {
@@ -271,7 +287,7 @@ mod tests {
     #[test]
     fn a_watch_hears_of_the_end() {
         loom::model(|| {
-            let task = Arc::new(Task::new(|| 7, None));
+            let task = Arc::new(Task::new(|| 7, Home::default(), None));
             let runner = {
                 let task = task.clone();
                 loom::thread::spawn(move || task.run())
@@ -288,9 +304,10 @@ mod tests {
     #[test]
     fn detaching_against_finishing() {
         loom::model(|| {
-            let group = std::sync::Arc::new(Group::new());
+            let group = std::sync::Arc::new(Group::new(Home::default()));
             let task = Arc::new(Task::<()>::new(
                 || std::panic::resume_unwind(Box::new(1)),
+                Home::default(),
                 Some((group.clone(), 0)),
             ));
             let runner = {
