@@ -39,4 +39,4 @@ pub use pool::{
 pub use source::{Chunk, Outer, OuterIter, OuterIterMut, OuterMut, Source, Values, VecChunk};
 pub use timer::{Bound, Clock, Timer, Timing, time};
 pub use worker::{Stop, Worker, WorkerBuilder};
-pub use workers::Workers;
+pub use workers::{Workers, WorkersError};

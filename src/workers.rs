@@ -1,5 +1,7 @@
 //! How many workers: all, all but some, a fraction, the physical cores, or exactly so many.
 
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::num::NonZeroUsize;
 
@@ -14,6 +16,10 @@ use crate::affinity;
 ///
 /// Users of joblib find `n_jobs=-1` as [`Workers::all`] and `n_jobs=-2` as
 /// [`Workers::all_but(1)`](Workers::all_but).
+///
+/// No environment variable changes any of this behind a program's back: the crate reads none, as it is a
+/// guest in the program. A program that wants its users to have one names it:
+/// [`Workers::from_env`].
 ///
 /// # Examples
 ///
@@ -91,6 +97,39 @@ impl Workers {
         }
     }
 
+    /// What the environment variable `name` says: a whole number from 1 on is [exactly](Self::exactly) so many.
+    /// `None` where it is not set, or empty.
+    ///
+    /// The crate reads no variable of its own accord: the program chooses the name, and what holds without it.
+    ///
+    /// # Errors
+    ///
+    /// Where the value is anything else: a silent fallback would hide a mistake in a batch script.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use scipar::{Pool, Workers};
+    ///
+    /// let workers = Workers::from_env("PRICER_NUM_THREADS")?; // unset: None
+    /// let pool = Pool::new(workers.unwrap_or(Workers::all_but(1)));
+    /// # Ok::<(), scipar::WorkersError>(())
+    /// ```
+    #[doc(alias = "RAYON_NUM_THREADS")]
+    #[doc(alias = "OMP_NUM_THREADS")]
+    pub fn from_env(name: impl AsRef<OsStr>) -> Result<Option<Self>, WorkersError> {
+        let name = name.as_ref();
+        let value = env::var_os(name).filter(|value| !value.is_empty());
+        let parse = |value: OsString| match value.to_str().map(|text| text.trim().parse()) {
+            Some(Ok(workers)) => Ok(Self(Rule::Exactly(workers))),
+            _ => Err(WorkersError {
+                name: name.to_owned(),
+                value,
+            }),
+        };
+        value.map(parse).transpose()
+    }
+
     /// The number that this rule gives on this machine, for this process, now. At least 1.
     #[must_use]
     pub fn count(self) -> usize {
@@ -148,6 +187,29 @@ impl fmt::Display for Workers {
             Rule::Physical => write!(f, "the physical cores"),
             Rule::Exactly(workers) => write!(f, "exactly {workers}"),
         }
+    }
+}
+
+/// The value of an environment variable that should be a number of workers, and is not; from
+/// [`Workers::from_env`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is {value:?}: not a number of workers, which is a whole number from 1 on", .name.display())]
+pub struct WorkersError {
+    name: OsString,
+    value: OsString,
+}
+
+impl WorkersError {
+    /// The name of the variable.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// What it was set to.
+    #[must_use]
+    pub fn value(&self) -> &OsStr {
+        &self.value
     }
 }
 

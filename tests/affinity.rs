@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::{spin, watched};
+use common::{eventually, spin, watched};
 use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_setaffinity};
-use scipar::{Chunking, Pool, PoolBuilder};
+use scipar::{Chunking, Pool, PoolBuilder, Workers};
 
 fn mask_of(thread: Option<Pid>) -> Vec<usize> {
     let mask = sched_getaffinity(thread).unwrap();
@@ -55,6 +55,10 @@ fn only_the_pools_threads_are_placed_and_only_within_their_mask() {
         kept_affinity_is_kept(&all);
         pinned_threads_have_a_core_each(&all);
         a_mask_of_one_core(&all);
+        a_mask_that_on_start_sets_is_kept(&all);
+        a_thread_whose_mask_is_changed_is_left_alone(&all);
+        a_process_that_is_confined_stays_so(&all);
+        helpers_count_all_cores_and_hand_them_on(&all);
     });
 }
 
@@ -143,4 +147,161 @@ fn a_mask_of_one_core(all: &[usize]) {
     });
     restricted.join().unwrap();
     assert_eq!(mask_of(None), all);
+}
+
+fn mask(cores: &[usize]) -> CpuSet {
+    let mut mask = CpuSet::new();
+    cores.iter().for_each(|&core| mask.set(core));
+    mask
+}
+
+fn set_mask(thread: Option<Pid>, cores: &[usize]) {
+    sched_setaffinity(thread, &mask(cores)).unwrap();
+}
+
+/// Everything that makes a pool place its threads, or let them go, from one core after the other.
+fn use_in_every_way(pool: &Pool, all: &[usize]) {
+    for core in all {
+        let caller = [*core];
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                set_mask(None, &caller); // the caller's core is the one that helpers keep off
+                for _ in 0..3 {
+                    heavy(pool);
+                }
+                pool.spawn(|| spin(Duration::from_micros(50)))
+                    .join()
+                    .unwrap();
+                heavy(pool);
+                pool.install(|| ()).unwrap();
+                heavy(pool);
+            });
+        });
+    }
+}
+
+fn a_mask_that_on_start_sets_is_kept(all: &[usize]) {
+    for &core in all {
+        let threads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&threads);
+        let pool = Pool::builder()
+            .workers(3)
+            .on_start(move |_| {
+                set_mask(None, &[core]);
+                seen.lock().unwrap().push(gettid());
+            })
+            .build()
+            .unwrap();
+        use_in_every_way(&pool, all);
+        assert!(eventually(|| threads.lock().unwrap().len() == 3));
+        for &thread in &*threads.lock().unwrap() {
+            assert_eq!(mask_of(Some(thread)), [core], "what `on_start` has set");
+        }
+    }
+}
+
+fn a_thread_whose_mask_is_changed_is_left_alone(all: &[usize]) {
+    for &core in all {
+        let (pool, threads) = pool(Pool::builder().workers(3));
+        use_in_every_way(&pool, all);
+        pool.install(|| ()).unwrap(); // all have their whole mask, which is not that of one core
+        let changed = threads.lock().unwrap()[&1];
+        set_mask(Some(changed), &[core]);
+        use_in_every_way(&pool, all);
+        pool.install(|| ()).unwrap();
+        for (i, &thread) in threads.lock().unwrap().iter() {
+            let expected = if *i == 1 { &[core] } else { all };
+            assert_eq!(mask_of(Some(thread)), expected, "thread {i}");
+        }
+    }
+}
+
+/// What `taskset -a -p` does.
+fn confine_process(cores: &[usize]) {
+    for entry in std::fs::read_dir("/proc/self/task").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // One that has ended in between has no mask.
+        let _ = sched_setaffinity(Pid::from_raw(name.parse().unwrap()), &mask(cores));
+    }
+}
+
+fn a_process_that_is_confined_stays_so(all: &[usize]) {
+    for &core in all {
+        // After calls from each core, so that helpers have been on just the one that is left as well.
+        for last in 0..all.len() {
+            let (pool, threads) = pool(Pool::builder().workers(3));
+            use_in_every_way(&pool, &all[..=last]);
+            confine_process(&[core]);
+            for round in 0..3 {
+                heavy(&pool);
+                pool.spawn(|| ()).join().unwrap();
+                pool.install(|| ()).unwrap();
+                for (i, &thread) in threads.lock().unwrap().iter() {
+                    assert_eq!(mask_of(Some(thread)), [core], "thread {i}, round {round}");
+                }
+            }
+            assert_eq!(Workers::all().count(), 1);
+            let inside = pool.par_map_chunked(0..200, 1, |_| {
+                spin(Duration::from_micros(20));
+                Workers::all().count()
+            });
+            assert_eq!(inside, [1; 200]);
+            later_pools_stay_within(core);
+            confine_process(all);
+            // They are no longer the pool's to place.
+            use_in_every_way(&pool, all);
+            for &thread in threads.lock().unwrap().values() {
+                assert_eq!(mask_of(Some(thread)), all);
+            }
+        }
+    }
+}
+
+fn later_pools_stay_within(core: usize) {
+    for builder in [
+        Pool::builder(),
+        Pool::builder().keep_affinity(),
+        Pool::builder().pin(),
+    ] {
+        let (later, threads) = pool(builder.workers(2));
+        heavy(&later);
+        later.install(|| ()).unwrap();
+        for &thread in threads.lock().unwrap().values() {
+            assert_eq!(
+                mask_of(Some(thread)),
+                [core],
+                "of a pool that started later"
+            );
+        }
+    }
+}
+
+/// A helper is kept off one core for a while. What it counts and what it starts does not go by that.
+fn helpers_count_all_cores_and_hand_them_on(all: &[usize]) {
+    let (outer, _) = pool(Pool::builder().workers(3));
+    let here = Workers::all().count();
+    let caller = gettid();
+    let started = AtomicBool::new(false);
+    let narrowed = AtomicBool::new(false);
+    for _ in 0..50 {
+        let counts = outer.par_map_chunked(0..100, 1, |_| {
+            spin(Duration::from_micros(20));
+            let before = mask_of(None);
+            let count = Workers::all().count();
+            if gettid() != caller && before != all {
+                narrowed.store(true, Ordering::Relaxed);
+                if !started.swap(true, Ordering::Relaxed) {
+                    let (inner, threads) = pool(Pool::builder().workers(2).keep_affinity());
+                    for &thread in threads.lock().unwrap().values() {
+                        assert_eq!(mask_of(Some(thread)), all, "of a pool started by a helper");
+                    }
+                    drop(inner);
+                }
+            }
+            count
+        });
+        assert_eq!(counts, [here; 100], "counted on helpers");
+    }
+    let narrowed = narrowed.into_inner();
+    assert!(all.len() == 1 || narrowed, "no helper was kept off a core");
 }

@@ -1616,3 +1616,367 @@ fn dropping_a_pool_waits_for_its_tasks_on_other_pools_threads() {
         }
     });
 }
+
+// Waiting until a pool is idle: for tasks without handles, and of the global pool, which is never dropped.
+
+#[test]
+fn waiting_until_idle_waits_for_all_tasks_and_what_they_gave() {
+    quiet();
+    watched("waiting until idle waits for all tasks", || {
+        for workers in 1..=3 {
+            let pool = Arc::new(started(workers));
+            pool.wait_idle(); // nothing was given
+            let ran = Arc::new(AtomicUsize::new(0));
+            fn chain(pool: &Arc<Pool>, ran: &Arc<AtomicUsize>, length: usize) {
+                let (inside, counter) = (pool.clone(), ran.clone());
+                drop(pool.spawn(move || {
+                    thread::sleep(Duration::from_micros(300));
+                    counter.fetch_add(1, SeqCst);
+                    if length > 1 {
+                        chain(&inside, &counter, length - 1);
+                    }
+                }));
+            }
+            for round in 1..=20 {
+                for _ in 0..3 {
+                    chain(&pool, &ran, 5);
+                }
+                drop(pool.spawn(|| panic_any(Meant(0))));
+                let cancelled = pool.spawn(|| ());
+                cancelled.cancel();
+                pool.wait_idle();
+                assert_eq!(ran.load(SeqCst), 15 * round, "{workers} workers");
+                assert!(pool.wait_idle_timeout(Duration::ZERO), "it is idle");
+            }
+        }
+    });
+}
+
+/// A pool that has not started has nothing to wait for, and is not started by asking.
+#[test]
+fn waiting_until_idle_starts_no_thread() {
+    let pool = Pool::new(2);
+    pool.wait_idle();
+    assert!(pool.wait_idle_timeout(Duration::MAX));
+    assert_eq!(pool.num_threads(), 0);
+    pool.spawn(|| ()).join().unwrap();
+    assert_eq!((pool.num_threads(), pool.num_workers()), (2, 2));
+    assert!(pool.threads_error().is_none());
+}
+
+#[test]
+fn waiting_until_idle_ends_when_its_time_is_over() {
+    watched("waiting until idle has a limit", || {
+        let pool = started(2);
+        let blocker = Blocker::on(&pool);
+        assert!(!pool.wait_idle_timeout(Duration::ZERO));
+        let start = Instant::now();
+        assert!(!pool.wait_idle_timeout(Duration::from_millis(30)));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        let release = thread::spawn(move || blocker.release());
+        assert!(pool.wait_idle_timeout(LONG));
+        release.join().unwrap();
+        pool.wait_idle();
+    });
+}
+
+/// Other threads may give tasks all the time, and may wait as well.
+#[test]
+fn waiting_until_idle_is_for_what_was_given_before() {
+    watched("waiting until idle is for what was given", || {
+        let pool = started(2);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(SeqCst) {
+                        // Never fewer than some are open.
+                        let some: Vec<_> = (0..8)
+                            .map(|_| pool.spawn(|| spin(Duration::from_micros(50))))
+                            .collect();
+                        drop(pool.spawn(|| spin(Duration::from_micros(50))));
+                        wait_all(some);
+                    }
+                });
+            }
+            let waiters: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..20 {
+                            let over = Arc::new(AtomicBool::new(false));
+                            let inside = over.clone();
+                            drop(pool.spawn(move || inside.store(true, SeqCst)));
+                            pool.wait_idle();
+                            assert!(over.load(SeqCst), "it was given before");
+                        }
+                    })
+                })
+                .collect();
+            for waiter in waiters {
+                waiter.join().unwrap();
+            }
+            stop.store(true, SeqCst);
+        });
+    });
+}
+
+/// Where a pool would wait for itself it says so, and goes on working.
+#[test]
+fn a_pool_does_not_wait_for_itself() {
+    quiet();
+    watched("a pool does not wait for itself", || {
+        let refused = |pool: &Pool| {
+            let panic = catch_unwind(AssertUnwindSafe(|| pool.wait_idle_timeout(LONG)));
+            let text = panic.unwrap_err();
+            let text = text.downcast_ref::<&str>().unwrap();
+            assert!(text.contains("own thread or task cannot wait"), "{text}");
+        };
+        for workers in 1..=2 {
+            let (a, b) = (Arc::new(started(workers)), Arc::new(started(workers)));
+            let inside = a.clone();
+            a.spawn(move || refused(&inside)).join().unwrap();
+            a.install(|| refused(&a)).unwrap();
+            a.scope(|scope| scope.spawn(|| refused(&a)).join().unwrap());
+            // One of its tasks on a thread of another pool.
+            let blockers: Vec<_> = (0..workers).map(|_| Blocker::on(&a)).collect();
+            let inside = a.clone();
+            let task = a.spawn(move || refused(&inside));
+            b.spawn(move || task.join().unwrap()).join().unwrap();
+            blockers.into_iter().for_each(Blocker::release);
+            // From a task of another pool it is a wait as any other.
+            let (inside, ran) = (a.clone(), Arc::new(AtomicBool::new(false)));
+            let flag = ran.clone();
+            b.spawn(move || {
+                drop(inside.spawn(move || flag.store(true, SeqCst)));
+                inside.wait_idle();
+            })
+            .join()
+            .unwrap();
+            assert!(ran.load(SeqCst));
+            a.wait_idle();
+        }
+    });
+}
+
+/// The last handle of a pool may be with its own task, wherever that runs or is dropped.
+#[test]
+fn a_pool_may_be_dropped_by_its_task_on_any_thread() {
+    quiet();
+    watched("a pool dropped by its task on any thread", || {
+        for workers in 1..=2 {
+            let b = started(2);
+            // Run on a thread of another pool, while a third task waits for it.
+            let a = Arc::new(started(workers));
+            let blockers: Vec<_> = (0..workers).map(|_| Blocker::on(&a)).collect();
+            let own = a.clone();
+            let task = a.spawn(move || {
+                let weak = Arc::downgrade(&own);
+                drop(own);
+                weak.strong_count()
+            });
+            let releases: Vec<_> = blockers
+                .into_iter()
+                .map(|b| (b.release, b.handle))
+                .collect();
+            drop(a);
+            assert_eq!(b.spawn(move || task.join()).join().unwrap().unwrap(), 0);
+            drop(releases);
+            // Cancelled from outside: what it had captured is dropped there.
+            let a = Arc::new(started(workers));
+            let blockers: Vec<_> = (0..workers).map(|_| Blocker::on(&a)).collect();
+            let own = a.clone();
+            let task = a.spawn(move || drop(own));
+            drop(a);
+            let releases: Vec<_> = blockers
+                .into_iter()
+                .map(|b| (b.release, b.handle))
+                .collect();
+            assert!(task.cancel());
+            drop(releases);
+            // In a result that no thread asks for.
+            let a = Arc::new(started(workers));
+            let (go, gone) = mpsc::channel::<()>();
+            let own = a.clone();
+            drop(a.spawn(move || {
+                let _ = gone.recv();
+                own
+            }));
+            drop(a);
+            drop(go);
+        }
+    });
+}
+
+// Tasks of a scope that spawn tasks in it: rayon's `scope.spawn(|s| s.spawn(...))`, std's by borrowing the scope.
+
+#[test]
+fn a_scopes_task_may_spawn_others_in_it() {
+    fn count<'a: 's, 's>(
+        scope: &scipar::Scope<'a, 's>,
+        depth: usize,
+        ran: &'s AtomicUsize,
+        text: &'s str,
+    ) {
+        ran.fetch_add(text.len(), SeqCst);
+        if depth > 0 {
+            for i in 0..3 {
+                let child = scope.spawn_with(move |scope| {
+                    thread::yield_now();
+                    count(scope, depth - 1, ran, text);
+                    i
+                });
+                match i {
+                    0 => drop(child),
+                    1 => assert_eq!(child.join().unwrap(), 1),
+                    _ => std::mem::forget(child),
+                }
+            }
+        }
+    }
+    watched("a scope's task may spawn others in it", || {
+        for workers in 1..=3 {
+            for pool in [started(workers), Pool::new(workers)] {
+                let text = String::from("text");
+                let ran = AtomicUsize::new(0);
+                pool.scope(|scope| count(scope, 5, &ran, &text));
+                assert_eq!(ran.into_inner(), 4 * (3_usize.pow(6) - 1) / 2);
+            }
+        }
+    });
+}
+
+/// The scope's end waits for tasks that are spawned by the last task that is open.
+#[test]
+fn a_scope_waits_for_tasks_that_its_last_task_spawns() {
+    watched("a scope waits for late tasks", || {
+        for workers in 1..=3 {
+            let pool = started(workers);
+            let over = AtomicUsize::new(0);
+            let borrowed = [1, 2, 3];
+            let total = pool.scope(|scope| {
+                let handle = scope.spawn_with(|scope| {
+                    thread::sleep(Duration::from_millis(5)); // the scope's closure has returned
+                    drop(scope.spawn_with(|scope| {
+                        thread::sleep(Duration::from_millis(5));
+                        drop(scope.spawn(|| {
+                            thread::sleep(Duration::from_millis(5));
+                            over.fetch_add(borrowed.len(), SeqCst);
+                        }));
+                        // A stream is a sibling as well.
+                        let items = scope.stream(&borrowed, |x| x * 2);
+                        over.fetch_add(items.sum::<i32>() as usize, SeqCst);
+                    }));
+                    borrowed.iter().sum::<i32>()
+                });
+                handle
+            });
+            assert_eq!(over.load(SeqCst), 15, "before the end of a task");
+            assert_eq!(total.join().unwrap(), 6);
+        }
+    });
+}
+
+#[test]
+fn a_panic_of_a_task_that_a_scopes_task_spawned_goes_on() {
+    watched("a panic of a task of a task goes on", || {
+        for workers in 1..=3 {
+            let pool = started(workers);
+            let index = meant_panic_in(|| {
+                pool.scope(|scope| {
+                    drop(scope.spawn_with(|scope| drop(scope.spawn(|| panic_any(Meant(3))))));
+                });
+            });
+            assert_eq!(index, Some(3));
+            // Also where the task itself panics after it.
+            let ran = AtomicBool::new(false);
+            let index = meant_panic_in(|| {
+                pool.scope(|scope| {
+                    let outer = scope.spawn_with(|scope| {
+                        drop(scope.spawn(|| ran.store(true, SeqCst)));
+                        panic_any(Meant(4));
+                    });
+                    assert_eq!(meant(outer.join()), 4);
+                    panic_any(Meant(5));
+                });
+            });
+            assert_eq!((index, ran.into_inner()), (Some(5), true));
+        }
+    });
+}
+
+/// On a thread of another pool, which ends the scope; and within maps of its tasks.
+#[test]
+fn scopes_whose_tasks_spawn_work_on_threads_of_other_pools() {
+    watched("scopes whose tasks spawn, on other pools", || {
+        let (a, b) = (started(1), started(1));
+        let count = AtomicUsize::new(0);
+        b.install(|| {
+            a.scope(|scope| {
+                for _ in 0..5 {
+                    drop(scope.spawn_with(|scope| {
+                        b.par_for_each_chunked(0..4, 1, |_| {
+                            drop(scope.spawn_with(|scope| {
+                                drop(scope.spawn(|| count.fetch_add(1, SeqCst)));
+                            }));
+                        });
+                    }));
+                }
+            });
+        })
+        .unwrap();
+        assert_eq!(count.into_inner(), 20);
+    });
+}
+
+// What a program gives to a pool while that is being started.
+
+#[test]
+fn closures_that_start_a_pool_may_use_it() {
+    use std::sync::OnceLock;
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    static OTHER: OnceLock<Pool> = OnceLock::new();
+    static USED: AtomicUsize = AtomicUsize::new(0);
+    fn work(pool: &'static OnceLock<Pool>) {
+        let pool = pool.get().unwrap();
+        assert_eq!(pool.spawn(|| 7).join().unwrap(), 7);
+        let doubled = pool.par_map_chunked(0..50, 1, |i| {
+            spin(Duration::from_micros(20));
+            2 * i
+        });
+        assert_eq!(doubled[49], 98);
+        pool.scope(|scope| scope.spawn(|| ()).join().unwrap());
+        let _ = pool.wait_idle_timeout(Duration::from_millis(1));
+        let _ = (pool.num_threads(), pool.threads_error());
+        USED.fetch_add(1, SeqCst);
+    }
+    watched("closures that start a pool may use it", || {
+        // One worker: its thread is started when it is needed, when the pool has its place.
+        POOL.get_or_init(|| {
+            let builder = Pool::builder().workers(1).thread_name(|i| {
+                work(&POOL);
+                work(&OTHER);
+                format!("own-{i}")
+            });
+            let builder = builder.on_start(|_| {
+                let pool = POOL.get().unwrap();
+                assert_eq!(pool.spawn(|| 8).join().unwrap(), 8);
+                USED.fetch_add(1, SeqCst);
+            });
+            builder.build().unwrap()
+        });
+        // Two that name their threads by each other's work.
+        OTHER.get_or_init(|| {
+            let builder = Pool::builder().workers(1).thread_name(|i| {
+                work(&POOL);
+                format!("other-{i}")
+            });
+            builder.build().unwrap()
+        });
+        let name = || thread::current().name().map(str::to_owned);
+        let pool = POOL.get().unwrap();
+        assert_eq!(pool.spawn(name).join().unwrap().unwrap(), "own-0");
+        let other = OTHER.get().unwrap();
+        assert_eq!(other.spawn(name).join().unwrap().unwrap(), "other-0");
+        assert!(USED.load(SeqCst) >= 3);
+    });
+}

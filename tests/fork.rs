@@ -63,6 +63,37 @@ fn main() {
             }),
         ),
         (
+            "waiting until idle",
+            Box::new(|pool| {
+                pool.wait_idle();
+                assert!(pool.wait_idle_timeout(Duration::ZERO));
+                pool.spawn(|| 7).join().unwrap();
+                pool.wait_idle();
+            }),
+        ),
+        (
+            "asking for the threads",
+            Box::new(|pool| {
+                assert_eq!((pool.num_threads(), pool.num_workers()), (0, 3));
+                assert!(pool.threads_error().unwrap().is_forked());
+                assert_eq!(
+                    (unused.num_threads(), unused.threads_error().is_none()),
+                    (0, true)
+                );
+            }),
+        ),
+        (
+            "as_completed of tasks of a new pool",
+            Box::new(|_| {
+                let new = Pool::new(2);
+                let handles = (0..50).map(|i| new.spawn(move || i));
+                assert_eq!(scipar::as_completed(handles).count(), 50);
+                new.wait_idle();
+                drop(new);
+                Pool::new(2).spawn(|| ()).join().unwrap();
+            }),
+        ),
+        (
             "the long form",
             Box::new(|pool| {
                 let run = pool.over(0..100_u64).map(|i| i * 2);
@@ -80,10 +111,46 @@ fn main() {
     std::thread::sleep(Duration::from_millis(20));
     let worker = scipar::Worker::spawn(scipar::Stop::wait);
     let mut failed = 0;
-    let count = acts.len() + 4;
+    let count = acts.len() + 6;
     for (name, act) in acts {
         failed += u32::from(!in_child(name, || act(&pool)));
     }
+    // Some that run in the parent, some that end in a fork, and some that are over.
+    let parents = |pool: &Pool| {
+        let over = pool.spawn(|| 1);
+        while !over.is_finished() {
+            std::thread::yield_now();
+        }
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let runs = pool.spawn(move || {
+            let _ = held.recv();
+            2
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        (vec![runs, over], hold)
+    };
+    let (handles, hold_some) = parents(&pool);
+    let mut handles = Some(handles);
+    let mixed = |handles: Vec<scipar::JoinHandle<i32>>, new: &Pool| {
+        let mut handles = handles;
+        handles.extend((3..6).map(|i| new.spawn(move || i)));
+        handles
+    };
+    failed += u32::from(!in_child("as_completed of tasks of both processes", || {
+        let new = Pool::new(2);
+        let mut results: Vec<_> =
+            scipar::as_completed(mixed(handles.take().unwrap(), &new)).collect();
+        results.sort_by_key(|(place, _)| *place);
+        let results: Vec<_> = results.into_iter().map(|(_, result)| result.ok()).collect();
+        assert_eq!(results, [None, Some(1), Some(3), Some(4), Some(5)]);
+    }));
+    failed += u32::from(!in_child("wait_all of tasks of both processes", || {
+        let new = Pool::new(2);
+        let results = scipar::wait_all(mixed(handles.take().unwrap(), &new));
+        let results: Vec<_> = results.into_iter().map(Result::ok).collect();
+        assert_eq!(results, [None, Some(1), Some(3), Some(4), Some(5)]);
+    }));
+    drop(hold_some);
     let mut running = Some(running);
     let mut pool = Some(pool);
     failed += u32::from(!in_child("joining a task that runs in the parent", || {

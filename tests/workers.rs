@@ -5,7 +5,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,6 +56,69 @@ fn count_in_child(wrap: &[&str], prepare: impl FnOnce(&mut Command)) -> Result<u
     match answer {
         Some(count) => Ok(count.parse().unwrap()),
         None => Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// The child's side of the next test.
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn reads_what_the_environment_says() {
+    let workers = match Workers::from_env("PRICER_THREADS") {
+        Ok(workers) => workers.map_or("none".to_owned(), |workers| workers.to_string()),
+        Err(error) => {
+            assert_eq!(error.name(), "PRICER_THREADS");
+            format!("{error} / {:?}", error.value())
+        }
+    };
+    println!("\n{ANSWER}{workers}");
+}
+
+/// Tests of this binary run side by side, so a variable is set for a child.
+#[test]
+fn a_program_may_let_an_environment_variable_say_how_many() {
+    let read = |value: Option<&OsStr>| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "reads_what_the_environment_says"]);
+        command.args(["--ignored", "--nocapture"]);
+        // What other libraries read means nothing here.
+        command
+            .env_remove("PRICER_THREADS")
+            .env("RAYON_NUM_THREADS", "7");
+        if let Some(value) = value {
+            command.env("PRICER_THREADS", value);
+        }
+        let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let answer = output.lines().find_map(|line| line.strip_prefix(ANSWER));
+        answer.expect("the child answers").to_owned()
+    };
+    let read_text = |value: &str| read(Some(OsStr::new(value)));
+    assert_eq!(read(None), "none");
+    assert_eq!(read_text(""), "none");
+    assert_eq!(read_text("4"), "exactly 4");
+    assert_eq!(read_text(" 16 "), "exactly 16");
+    for wrong in [
+        "0",
+        "-1",
+        "four",
+        "4 workers",
+        "2.5",
+        "99999999999999999999",
+        " ",
+    ] {
+        let message = format!(
+            "PRICER_THREADS is {wrong:?}: not a number of workers, \
+             which is a whole number from 1 on / {wrong:?}"
+        );
+        assert_eq!(read_text(wrong), message);
+    }
+    let no_text = OsStr::from_bytes(b"\xff4");
+    assert!(read(Some(no_text)).starts_with("PRICER_THREADS is \"\\xFF4\": not a number"));
+}
+
+#[test]
+fn what_cannot_be_a_variable_is_not_set() {
+    for name in ["", "A=B", "NUL\0"] {
+        assert_eq!(Workers::from_env(name), Ok(None), "{name:?}");
     }
 }
 

@@ -7,6 +7,24 @@ use std::time::Duration;
 use crate::error::Panic;
 
 /// Why a run of [`Parallel`](super::Parallel) has no complete result. `E` is the closure's own error.
+///
+/// Where `E` can be displayed this is an [`Error`](std::error::Error), whose message has that of `E` in it,
+/// in its alternate form (`{:#}`), which for types such as anyhow's has the causes as well. So `E` may be a
+/// `String`, an `io::Error` or an `anyhow::Error`, and `?` takes the whole along. As the message has the
+/// cause, there is no [`source`](std::error::Error::source); [`error`](Self::error) has it.
+///
+/// # Examples
+///
+/// ```
+/// use scipar::Parallel;
+///
+/// fn lengths(files: &[&str]) -> Result<Vec<u64>, Box<dyn std::error::Error + Send + Sync>> {
+///     Ok(Parallel::over(files).try_map(|file| std::fs::metadata(file).map(|data| data.len()))?)
+/// }
+///
+/// let error = lengths(&["Cargo.toml", "no such file"]).unwrap_err();
+/// assert!(error.to_string().starts_with("item 1 failed: No such file"), "{error}");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError<E = Infallible> {
@@ -19,12 +37,11 @@ pub enum RunError<E = Infallible> {
         panic: Panic,
     },
     /// The closure gave an error.
-    #[error("item {index} failed")]
+    #[error("item {index} failed: {error:#}")]
     Failed {
         /// The item's index in the source.
         index: usize,
         /// The error.
-        #[source]
         error: E,
     },
     /// The run's [`CancelToken`](super::CancelToken) was cancelled.
@@ -69,6 +86,24 @@ impl<E> RunError<E> {
     pub fn index(&self) -> Option<usize> {
         match self {
             RunError::Panicked { index, .. } | RunError::Failed { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// What the closure gave as its error, for a look at its own causes.
+    #[must_use]
+    pub fn error(&self) -> Option<&E> {
+        match self {
+            RunError::Failed { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The closure's error, if it was one.
+    #[must_use]
+    pub fn into_error(self) -> Option<E> {
+        match self {
+            RunError::Failed { error, .. } => Some(error),
             _ => None,
         }
     }
