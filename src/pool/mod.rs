@@ -403,11 +403,7 @@ impl Pool {
     /// there are threads.
     #[inline]
     pub(crate) fn max_helpers(&self) -> usize {
-        let others = self.num_workers - 1;
-        match self.threads.get() {
-            Some(threads) => others.min(threads.rayon().current_num_threads()),
-            None => others,
-        }
+        (self.num_workers - 1).min(self.threads.most())
     }
 
     /// Nanoseconds on the pool's clock.

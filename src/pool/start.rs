@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -120,6 +120,8 @@ pub(super) struct Start {
     threads: OnceLock<Threads>,
     /// The process that the threads belong to; 0 before they are started. A fork of it has none of them.
     process: AtomicU32,
+    /// How many threads there are; before they are started, as many as there may be.
+    most: AtomicUsize,
     /// The pool's, unlike that of any other.
     number: u64,
     /// Locked while threads are started, and never while foreign code runs on the same thread.
@@ -162,6 +164,7 @@ impl Start {
         Self {
             threads: OnceLock::new(),
             process: AtomicU32::new(0),
+            most: AtomicUsize::new(usize::MAX),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             refusal: Mutex::new(None),
         }
@@ -171,6 +174,12 @@ impl Start {
     #[inline]
     pub(super) fn get(&self) -> Option<&Threads> {
         self.threads.get()
+    }
+
+    /// No more threads than so many can help.
+    #[inline]
+    pub(super) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// What the system refused when it was asked last.
@@ -236,6 +245,8 @@ impl Start {
         match names.and_then(|names| start_some(settings, &names, self.number, all)) {
             Ok((threads, error)) => {
                 *refusal = error.and_then(refused);
+                let most = threads.rayon().current_num_threads();
+                self.most.store(most, Ordering::Relaxed);
                 Ok(self.threads.get_or_init(|| threads))
             }
             Err(error) => {

@@ -175,6 +175,41 @@ fn a_refused_thread_is_an_error_that_says_which_one() {
     );
 }
 
+/// A pool whose threads are refused asks again, but not at each call, and less and less often.
+#[test]
+fn refused_threads_are_asked_for_again_after_growing_pauses() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let pool = Pool::builder()
+        .workers(1)
+        .stack_size(1 << 60)
+        .thread_name(move |_| format!("{}", counter.fetch_add(1, Ordering::SeqCst)))
+        .build()
+        .unwrap();
+    assert!(pool.threads_error().is_none(), "nothing has been refused");
+    let began = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 3 && began.elapsed() < Duration::from_secs(20) {
+        assert_eq!(pool.spawn(|| 7).join().unwrap(), 7);
+        if asked.load(Ordering::SeqCst) > times.len() {
+            times.push(began.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(times.len(), 3);
+    assert!(
+        times[1] - times[0] >= Duration::from_millis(99),
+        "{times:?}"
+    );
+    assert!(
+        times[2] - times[1] >= Duration::from_millis(199),
+        "{times:?}"
+    );
+    let error = pool.threads_error().unwrap();
+    assert_eq!(error.to_string(), "the system refused thread 1 of 1");
+    assert_eq!(pool.num_threads(), 0);
+}
+
 #[test]
 #[should_panic(expected = "at least one worker")]
 fn no_workers_are_refused() {
