@@ -1,13 +1,14 @@
 //! The masks of threads: the cores that each may run on.
 //!
-//! A thread of a pool is kept off some core for a while (`pool/placement.rs`), within the mask that it
-//! has by rights: its *base*. What depends on a mask, such as how many workers there are to be, or what
-//! mask a thread has that is started there, goes by the base.
+//! A thread of a pool is kept off some core for a while (`pool/placement.rs`), within the mask that
+//! it has by rights: its *base*. What depends on a mask, such as how many workers there are to be,
+//! or what mask a thread has that is started there, goes by the base.
 //!
-//! Masks are the user's: a batch system's binding, `taskset`, a call in `on_start`. So a mask is read
-//! again before it is set, and a thread whose mask is not what this crate set last is left alone from
-//! then on. Where a whole process is confined to just the cores that a thread of ours was kept to, its
-//! mask stays the same; but then the process's first thread has got that mask, too, and had another one.
+//! Masks are the user's: a batch system's binding, `taskset`, a call in `on_start`. So a mask is
+//! read again before it is set, and a thread whose mask is not what this crate set last is left
+//! alone from then on. Where a whole process is confined to just the cores that a thread of ours
+//! was kept to, its mask stays the same; but then the process's first thread has got that mask,
+//! too, and had another one.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Placed, adopt, first_mask, pin, unplaced, unplaced_mask};
@@ -87,7 +88,8 @@ mod linux {
             self.set(&mut masks, wanted);
         }
 
-        /// The thread's masks, if they are what this crate knows of them; otherwise they are another's from now on.
+        /// The thread's masks, if they are what this crate knows of them; otherwise they are
+        /// another's from now on.
         fn untouched(&self, masks: &mut Option<Masks>, first: Option<Cores>) -> Option<Masks> {
             let known = (*masks)?;
             let now = sched_getaffinity(Some(self.thread)).ok();
@@ -130,15 +132,15 @@ mod linux {
         (masks.base != masks.last).then_some(masks.base)
     }
 
-    /// Gives this new thread the mask of the thread that started it, where that is not the one it inherited.
+    /// Gives this new thread the mask of the thread that started it, where it inherited another.
     pub(crate) fn adopt(mask: Option<Cores>) {
         if let Some(mask) = mask {
-            let _ = sched_setaffinity(None, &mask); // what the system refuses leaves the thread as it is
+            let _ = sched_setaffinity(None, &mask); // where it is refused the thread stays as it is
         }
     }
 
-    /// Runs `f`, which asks the system for this thread's mask and is not foreign code, as if the thread
-    /// were not placed.
+    /// Runs `f`, which asks the system for this thread's mask and is not foreign code, as if the
+    /// thread were not placed.
     pub(crate) fn unplaced<R>(f: impl FnOnce() -> R) -> R {
         let Some(own) = own() else {
             return f();

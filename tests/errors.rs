@@ -1,4 +1,5 @@
-//! Errors go where errors go: through `?` into what programs collect them in, whole and from any thread.
+//! Errors go where errors go: through `?` into what programs collect them in, whole and from any
+//! thread.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

@@ -1,6 +1,8 @@
-//! Where the system refuses threads: a pool goes on with fewer, or none, leaves some to the program, asks again, and says so.
+//! Where the system refuses threads: a pool goes on with fewer, or none, leaves some to the program,
+//! asks again, and says so.
 //!
-//! The limit is put on a child process of a user without rights, which is this binary again, running one of its ignored tests.
+//! The limit is put on a child process of a user without rights, which is this binary again, running
+//! one of its ignored tests.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test")]
@@ -120,7 +122,7 @@ fn takes_half() {
             error.starts_with("the system refused thread ") && error.ends_with(" of 200"),
             "{error}"
         );
-        // What the program starts itself is not refused, and the other ways to use the pool are as ever.
+        // What the program starts itself is not refused, and other uses of the pool are as ever.
         thread::spawn(|| ()).join().unwrap();
         assert_eq!(pool.install(rayon::current_num_threads).unwrap(), threads);
         assert_eq!(pool.spawn(|| 5).join().unwrap(), 5);

@@ -159,6 +159,9 @@ impl PoolBuilder {
 
     /// Makes this the [global pool](Pool::global).
     ///
+    /// It is the global pool when this returns. A closure given to [`thread_name`](Self::thread_name) or
+    /// [`on_start`](Self::on_start) that uses the global pool before makes one, and this fails.
+    ///
     /// # Errors
     ///
     /// Where there is a global pool already, because this was called before or because a free

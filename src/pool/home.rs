@@ -21,8 +21,8 @@ thread_local! {
 
 /// What the threads and the tasks of one pool share.
 ///
-/// It is never freed, but let again to other pools, so that tasks can refer to it without a count of
-/// references that all of them would write to: that would cost more than all the rest of a small
+/// It is never freed, but let again to other pools, so that tasks can refer to it without a count
+/// of references that all of them would write to: that would cost more than all the rest of a small
 /// task. A house is let again when the pool and its threads are gone and no task that was counted
 /// in it is open ([`Tally::close`]); only tasks that are not over look into it.
 #[derive(Debug)]
@@ -160,6 +160,7 @@ impl Home {
     pub(super) fn end(&self, shift: Shift) {
         if let Some(own) = self.house
             && own.tally.end(line_at(own), shift)
+            && !self.is_elsewhere() // the waiting thread is in another process, perhaps with the lock
             && own.tally.tell()
         {
             own.let_again();
@@ -172,8 +173,8 @@ impl Home {
         Running(self.house.is_some_and(|house| push(house).is_ok()))
     }
 
-    /// Waits until the tasks are over that were given before, and those that they gave in turn; says
-    /// `false` when the deadline came first.
+    /// Waits until the tasks are over that were given before, and those that they gave in turn;
+    /// says `false` when the deadline came first.
     pub(super) fn wait_idle(&self, deadline: Option<Instant>) -> bool {
         self.house.is_none_or(|house| house.tally.wait(deadline))
     }

@@ -141,7 +141,7 @@ pub(super) fn erased<'s>(task: Arc<dyn Runs + 's>) -> Arc<dyn Runs> {
 
 impl Pool {
     /// Runs `f` on this thread, with a [`Scope`] in which it can spawn tasks that borrow from outside; returns when `f` has returned
-    /// and all its tasks are over.
+    /// and all its tasks are over. Tasks can spawn more in the same scope: see [`Scope::spawn_with`].
     ///
     /// Where the system refuses threads, tasks run on this thread as they are spawned.
     ///
@@ -164,7 +164,8 @@ impl Pool {
     /// ```
     pub fn scope<'a, 'scope, R>(&'a self, f: impl FnOnce(&Scope<'a, 'scope>) -> R) -> R {
         let threads = self.threads().ok();
-        let group = Arc::new(Group::new(self.home()));
+        let home = threads.map_or_else(Home::default, |threads| threads.home().clone());
+        let group = Arc::new(Group::new(home));
         if let Some(threads) = threads {
             threads.release();
         }

@@ -19,8 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 thread_local! {
-    /// Numbers of the pools whose start waits for this thread: it starts their threads, or is one of
-    /// them and in `on_start`. For it they have no threads, as they would have to wait for themselves.
+    /// Numbers of the pools whose start waits for this thread: it starts their threads, or is one
+    /// of them and in `on_start`. For it they have no threads: it would have to wait for itself.
     static STARTING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -89,7 +89,7 @@ impl Drop for Threads {
         let handles = self.handles.get_mut();
         let handles = handles.unwrap_or_else(PoisonError::into_inner);
         if self.lease.home().is_elsewhere() {
-            // A fork has none of the threads, and nobody to answer if they are told to end.
+            // A fork has none of the threads, and none answers where they are told to end.
             std::mem::forget((self.rayon.take(), std::mem::take(handles)));
             return;
         }
@@ -118,7 +118,7 @@ impl fmt::Debug for Threads {
 #[derive(Debug)]
 pub(super) struct Start {
     threads: OnceLock<Threads>,
-    /// The process that the threads belong to; 0 before they are started. A fork of it has none of them.
+    /// The process that the threads belong to; 0 before they are started. A fork of it has none.
     process: AtomicU32,
     /// How many threads there are; before they are started, as many as there may be.
     most: AtomicUsize,
@@ -217,7 +217,7 @@ impl Start {
                 self.process
                     .compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
             if known.is_err_and(|process| process != here) {
-                // Not even a look: whoever was starting them when the process was forked will not finish.
+                // Not even a look: a thread that was starting them at the fork will not finish.
                 return Err(PoolError::forked());
             }
         }
@@ -263,8 +263,8 @@ impl Start {
 
 /// Starts as many threads as there are names, or fewer, if fewer will do, and then says why.
 ///
-/// Half of those that the system gave: what it has left belongs to the program, which would be refused
-/// its next thread.
+/// Half of those that the system gave: what it has left belongs to the program, which would be
+/// refused its next thread.
 fn start_some(
     settings: &Settings,
     names: &[String],
@@ -287,8 +287,8 @@ fn start_some(
     }
 }
 
-/// Waits for threads that have been told to end, so that they are not in the way of the next ones. Not
-/// for long: their `on_start` may wait for as many threads as there are not.
+/// Waits for threads that have been told to end, so that they are not in the way of the next ones.
+/// Not for long: their `on_start` may wait for as many threads as there are not.
 fn wait_for_ends(handles: &[thread::JoinHandle<()>]) {
     const PATIENCE: Duration = Duration::from_millis(100);
     let began = Instant::now();

@@ -1,7 +1,7 @@
 //! Counts the tasks of a pool that are not over, without a number that all threads write to.
 //!
 //! Each thread of the pool counts in a line of its own, threads of others share one: tasks *given*
-//! and tasks *over*. Who waits adds up the lines, those of tasks that are over first. As all
+//! and tasks *over*. A waiting thread adds up the lines, those of tasks that are over first. As all
 //! numbers only grow, equal sums mean that no task was open at the moment between the two.
 //!
 //! With one pair of sums a wait could last for as long as other threads give tasks. So each task
@@ -11,9 +11,9 @@
 //!
 //! # Memory ordering
 //!
-//! A task's end (`end`) and a wait (`tell` and the loops) have to notice each other: the one adds to
-//! its line and then looks for watchers, the other announces itself and then reads the lines, all
-//! sequentially consistent, so that at least one of the two sees the other. A task that another
+//! A task's end (`end`) and a wait (`tell` and the loops) have to notice each other: the one adds
+//! to its line and then looks for watchers, the other announces itself and then reads the lines,
+//! all sequentially consistent, so that at least one of the two sees the other. A task that another
 //! one gives is counted before the other is over, so a sum that has the end has the beginning.
 
 use std::time::Instant;
@@ -58,7 +58,7 @@ pub(super) struct Tally {
 struct State {
     /// How often the open shift has changed.
     changes: usize,
-    /// No task is given any more, and who finds that all are over is to say so.
+    /// No task is given any more, and the thread that finds that all are over is to say so.
     closed: bool,
 }
 
@@ -77,7 +77,7 @@ impl Tally {
         }
     }
 
-    /// Counts a task that is given, in this shift or, where it is not given by a task, in the open one.
+    /// Counts a task that is given, in this shift or, where no task gives it, in the open one.
     pub(super) fn begin(&self, line: usize, shift: Option<Shift>) -> Shift {
         let shift = shift.unwrap_or_else(|| self.open.load(Ordering::SeqCst));
         self.lines[line].given[shift].fetch_add(1, Ordering::SeqCst);
@@ -91,7 +91,7 @@ impl Tally {
         self.watchers.load(Ordering::SeqCst) != 0
     }
 
-    /// Tells those who wait that a task is over. Says whether it was the last one ever: to one
+    /// Tells waiting threads that a task is over. Says whether it was the last one ever: to one
     /// thread, once.
     pub(super) fn tell(&self) -> bool {
         let mut state = lock(&self.state);
@@ -115,8 +115,8 @@ impl Tally {
         self.tell()
     }
 
-    /// Waits until all tasks are over that were given before, and those that they gave. Says `false`
-    /// when the deadline came first.
+    /// Waits until all tasks are over that were given before, and those that they gave. Says
+    /// `false` when the deadline came first.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> bool {
         let _watching = self.watch();
         let mut state = lock(&self.state);
