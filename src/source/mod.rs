@@ -8,7 +8,10 @@
 use std::ops::Range;
 
 mod arrays;
+mod pointers;
 mod ranges;
+#[cfg(doctest)]
+mod refused;
 mod slices;
 mod vector;
 
@@ -21,11 +24,13 @@ pub use vector::VecChunk;
 /// |---|---|
 /// | `&[T]`, `&Vec<T>`, `&[T; N]` | `&T` |
 /// | `&mut [T]`, `&mut Vec<T>`, `&mut [T; N]` | `&mut T` |
-/// | `Vec<T>` | `T`, by value; what a panic leaves over is dropped exactly once |
-/// | `Range` and `RangeInclusive` of integers | the integers |
+/// | `Vec<T>`, `Box<[T]>` | `T`, by value; what a panic leaves over is dropped exactly once |
+/// | `Range` and `RangeInclusive` of integers | the integers, `i32` where nothing else says so |
 /// | `ArrayView1`, `&Array1` | `&T` |
 /// | `ArrayView`, `&Array` of 2 to 6 dimensions or `IxDyn` | subviews along the outer axis, as `outer_iter` |
 /// | `ArrayViewMut`, `&mut Array` | the same, mutable |
+/// | `&Arc<A>`, `&Rc<A>`, `&Box<A>`, `&Cow<A>`, `&&A` | those of `&A`, such as an `Arc<Vec<T>>` or an `Rc<[T]>` |
+/// | `&mut Box<A>`, `&mut &mut A` | those of `&mut A` |
 ///
 /// The trait is sealed: handing out items of arbitrary foreign types by index, from many threads,
 /// would need an unsafe contract, and every case met so far is served by mapping over `0..n` and
@@ -37,8 +42,9 @@ pub use vector::VecChunk;
 /// `usize::MAX` integers, panics at the start of the operation.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not something whose items can be handed out by index",
-    note = "pass `&xs` or `&xs[..]` for a slice, a vector or an `Arc<Vec<_>>`, a vector by value, a range of integers, `array.view()` or \
-            `&array`; for anything else map over `0..n` and index in the closure"
+    note = "sources are `&xs` and `&mut xs` of a slice, an array, a vector or a `Box`, `&xs` of an `Arc`, `Rc` or `Cow` of one, \
+            a vector by value, a range of integers, and `array.view()` or `&array` of ndarray; for anything else map over \
+            `0..n` and index in the closure"
 )]
 pub trait Source: Sized + sealed::Sealed {
     /// What the closure gets.
