@@ -100,6 +100,47 @@ pub(crate) fn discard<T>(value: T) {
     }
 }
 
+/// A foreign value that is about to be used. Where that does not come about, because something unwinds
+/// or stops early, it goes the way of [`discard`].
+#[derive(Debug)]
+pub(crate) struct Held<T>(Option<T>);
+
+impl<T> Held<T> {
+    #[inline]
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    #[inline]
+    pub(crate) fn into_inner(mut self) -> T {
+        self.take()
+    }
+
+    /// Makes another value of it. If that unwinds, there is none.
+    #[inline]
+    pub(crate) fn update(&mut self, f: impl FnOnce(T) -> T) {
+        let value = self.take();
+        self.0 = Some(f(value));
+    }
+
+    #[inline]
+    fn take(&mut self) -> T {
+        let value = self.0.take();
+        value.expect("it is there until something unwinds")
+    }
+}
+
+impl<T> Drop for Held<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if mem::needs_drop::<T>()
+            && let Some(value) = self.0.take()
+        {
+            discard(value);
+        }
+    }
+}
+
 /// Ends the process where a panic would unwind through a stretch of code that other threads' use
 /// of this stack, or the accounts of what was moved out of it, depend on. [`caught`] stands around
 /// all foreign code in such a stretch, so this is for mistakes of this crate.

@@ -45,13 +45,6 @@ impl<T> Slot<T> {
             value: Some(value),
         })
     }
-
-    pub(crate) fn into_inner(self) -> Option<T> {
-        let value = self.0.into_inner();
-        value
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .map(|value| *value)
-    }
 }
 
 /// The value of a [`Slot`], until this is dropped.

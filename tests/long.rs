@@ -364,11 +364,17 @@ fn a_run_that_stops_early_is_no_slower_the_next_time() {
             )
         });
         let long = seconds(|| {
-            let run = pool.over(0..100_000_usize).chunking(chunking).try_map(fails);
+            let run = pool
+                .over(0..100_000_usize)
+                .chunking(chunking)
+                .try_map(fails);
             assert_eq!(run.unwrap_err().index(), Some(40));
         });
         let hinted = seconds(|| {
-            let run = pool.over(0..1_000_usize).chunking(chunking).cost_hint(|_| 1.0);
+            let run = pool
+                .over(0..1_000_usize)
+                .chunking(chunking)
+                .cost_hint(|_| 1.0);
             assert_eq!(run.try_map(fails).unwrap_err().index(), Some(40));
         });
         let panics = seconds(|| {

@@ -5,10 +5,14 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "process")]
 use crossbeam_channel::RecvTimeoutError;
+
+use super::outcome::RunError;
+use crate::panic::{Panic, caught};
 
 /// Cancels runs: clone it, keep one end, give the other to
 /// [`Parallel::cancel_on`](super::Parallel::cancel_on).
@@ -60,6 +64,35 @@ pub struct Progress {
 pub(crate) enum Stop {
     Cancelled,
     Deadline,
+    /// Something panicked that is no item.
+    Fault,
+}
+
+/// A panic of what belongs to a run and is no item; the first of these that happened is told.
+#[derive(Debug)]
+pub(crate) enum Thrown {
+    Hint { index: usize, panic: Panic },
+    State { worker: usize, panic: Panic },
+    Listener(Panic),
+}
+
+impl Thrown {
+    /// Of several the one with the lowest rank is told.
+    fn rank(&self) -> (u8, usize) {
+        match self {
+            Thrown::Hint { .. } => (0, 0),
+            Thrown::State { worker, .. } => (1, *worker),
+            Thrown::Listener(_) => (2, 0),
+        }
+    }
+
+    pub(crate) fn into_error<E>(self) -> RunError<E> {
+        match self {
+            Thrown::Hint { index, panic } => RunError::HintPanicked { index, panic },
+            Thrown::State { worker, panic } => RunError::StatePanicked { worker, panic },
+            Thrown::Listener(panic) => RunError::ListenerPanicked { panic },
+        }
+    }
 }
 
 /// Told about progress.
@@ -78,6 +111,13 @@ pub(crate) struct Control<'a> {
     /// One of the states below. The listener is never called twice at once, and no thread ever waits
     /// for one that calls it: the listener may itself do work of this run, by way of rayon.
     telling: AtomicU8,
+    /// Whether the run ends where something panics that is no item.
+    ends_on_fault: bool,
+    /// Set when it is to end for that.
+    faulty: AtomicBool,
+    thrown: Mutex<Option<Thrown>>,
+    /// What a worker was stopped by, if one was.
+    stopped: Mutex<Option<Stop>>,
 }
 
 /// No thread is telling the listener.
@@ -86,18 +126,26 @@ const SILENT: u8 = 0;
 const TELLING: u8 = 1;
 /// A thread is, and tells the end as well: the last item was finished since it began.
 const TELLING_THE_END: u8 = 2;
-
-/// A thread that tells the listener; other threads can when it is dropped, also by a panic.
-struct Teller<'a>(&'a AtomicU8);
-
-impl Drop for Teller<'_> {
-    fn drop(&mut self) {
-        self.0.store(SILENT, Ordering::Release);
-    }
-}
+/// The listener has panicked, and is not told any more.
+const BROKEN: u8 = 3;
 
 /// Milliseconds between two reports: smooth to look at, nothing to compute.
 const REPORT_EVERY: u64 = 50;
+
+/// How often a worker looks whether it is time for a report, as far as its items allow: so often that
+/// items which become a hundred times as long delay a report by less than the time between two,
+/// and so seldom that the looks cost nothing.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// After how many items a worker looks at the clock next.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Items until the next look; `usize::MAX` where there is no listener, which is never reached.
+    pub(crate) left: usize,
+    /// Items between the last look and the next one.
+    step: usize,
+    last: Instant,
+}
 
 impl<'a> Control<'a> {
     pub(crate) fn new(
@@ -117,11 +165,31 @@ impl<'a> Control<'a> {
             finished: AtomicUsize::new(0),
             next_report: AtomicU64::new(REPORT_EVERY),
             telling: AtomicU8::new(SILENT),
+            ends_on_fault: false,
+            faulty: AtomicBool::new(false),
+            thrown: Mutex::new(None),
+            stopped: Mutex::new(None),
         }
+    }
+
+    /// Whether the run ends where something panics that is no item: where it is all or nothing.
+    pub(crate) fn ends_on_fault(self, ends_on_fault: bool) -> Self {
+        Self {
+            ends_on_fault,
+            ..self
+        }
+    }
+
+    /// Whether the run is to end because something panicked that is no item.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.faulty.load(Ordering::Relaxed)
     }
 
     /// Whether the run is to stop now.
     pub(crate) fn stop(&self) -> Option<Stop> {
+        if self.is_faulty() {
+            return Some(Stop::Fault);
+        }
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Some(Stop::Cancelled);
         }
@@ -132,6 +200,39 @@ impl<'a> Control<'a> {
             return Some(Stop::Deadline);
         }
         None
+    }
+
+    /// Notes what a worker was stopped by.
+    pub(crate) fn note(&self, stop: Stop) {
+        *lock(&self.stopped) = Some(stop);
+    }
+
+    /// Keeps a panic of what is no item.
+    pub(crate) fn threw(&self, new: Thrown) {
+        let loser = {
+            let mut thrown = lock(&self.thrown);
+            match &*thrown {
+                Some(old) if old.rank() <= new.rank() => Some(new),
+                _ => thrown.replace(new),
+            }
+        };
+        drop(loser); // the user's payload, so not under the lock; the drop of a panic never unwinds
+        if self.ends_on_fault {
+            self.faulty.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What went wrong beside the items, or ended the run before the last of them.
+    pub(crate) fn fault<E>(&self) -> Option<RunError<E>> {
+        if let Some(thrown) = lock(&self.thrown).take() {
+            return Some(thrown.into_error());
+        }
+        let (finished, total) = (self.finished(), self.total);
+        match *lock(&self.stopped) {
+            Some(Stop::Cancelled) => Some(RunError::Cancelled { finished, total }),
+            Some(Stop::Deadline) => Some(RunError::DeadlineExceeded { finished, total }),
+            Some(Stop::Fault) | None => None,
+        }
     }
 
     /// What cancels the run.
@@ -146,15 +247,40 @@ impl<'a> Control<'a> {
         self.deadline
     }
 
-    /// Counts items, and tells the listener if it is time to.
-    pub(crate) fn finish(&self, items: usize) {
-        let finished = self.count(items);
-        if self.listener.is_none() {
-            return;
+    /// A pace for a worker that begins.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace {
+            left: if self.listener.is_some() {
+                1
+            } else {
+                usize::MAX
+            },
+            step: 1,
+            last: self.began,
         }
-        let now = self.began.elapsed().as_millis() as u64;
-        if finished == self.total || now >= self.next_report.load(Ordering::Relaxed) {
-            self.report(finished == self.total);
+    }
+
+    /// Counts items when the pace says that it is time for a look; says after how many the next one is.
+    #[cold]
+    pub(crate) fn look(&self, pace: &mut Pace, items: usize) -> usize {
+        let now = Instant::now();
+        let took = (now - pace.last).as_nanos().max(1);
+        let fitting = (pace.step as u128 * LOOK_EVERY.as_nanos() / took) as usize;
+        pace.step = fitting.clamp(1, pace.step.saturating_mul(2));
+        pace.last = now;
+        self.finish(items);
+        let now = (now - self.began).as_millis() as u64;
+        if now >= self.next_report.load(Ordering::Relaxed) {
+            self.report(false);
+        }
+        pace.step
+    }
+
+    /// Counts items, and tells the listener of the end if they were the last ones.
+    pub(crate) fn finish(&self, items: usize) {
+        // The thread that counts the last item, and no other one, sees that it is the last.
+        if items > 0 && self.count(items) == self.total {
+            self.report(true);
         }
     }
 
@@ -168,17 +294,28 @@ impl<'a> Control<'a> {
         let Some(listener) = &self.listener else {
             return;
         };
+        if !end && self.finished() == self.total {
+            return; // the end is told by the thread that came to it
+        }
         let claimed = self
             .telling
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |state| match state {
                 SILENT => Some(TELLING),
+                BROKEN => None,
                 _ => end.then_some(TELLING_THE_END),
             });
         if claimed != Ok(SILENT) {
             return;
         }
-        let teller = Teller(&self.telling);
-        while self.tell(listener) < self.total {
+        loop {
+            match caught(|| self.tell(listener)) {
+                Ok(told) if told < self.total => {}
+                Ok(_) => return self.telling.store(SILENT, Ordering::Release),
+                Err(panic) => {
+                    self.telling.store(BROKEN, Ordering::Release);
+                    return self.threw(Thrown::Listener(panic));
+                }
+            }
             let silent = self.telling.compare_exchange(
                 TELLING,
                 SILENT,
@@ -186,7 +323,6 @@ impl<'a> Control<'a> {
                 Ordering::Relaxed,
             );
             if silent.is_ok() {
-                std::mem::forget(teller); // the next one may have begun already
                 return;
             }
             self.telling.store(TELLING, Ordering::Relaxed); // and the end is told
@@ -241,6 +377,10 @@ impl<'a> Control<'a> {
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Control<'_> {

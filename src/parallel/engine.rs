@@ -46,8 +46,16 @@ impl<'a> Visit<'a> {
 /// Work in numbered units. The engine is compiled once, for all jobs: what is generic, the loop over the
 /// items of some units, is in the job.
 pub(crate) trait Job: Sync {
-    /// Runs some units on worker `seat`, the caller being 0. Where it stops early or unwinds, it leaves the
-    /// index of the item it was at in `visit`.
+    /// What a worker has while it takes part. It is made, used and dropped on that worker's thread.
+    type Local;
+
+    /// Has worker `seat` take part, the caller being 0: calls `work` once with what the worker has, or not
+    /// at all where it has nothing to work with. Does not unwind, unless `work` does. No two threads
+    /// have the same seat.
+    fn attend(&self, seat: usize, work: impl FnOnce(&mut Self::Local));
+
+    /// Runs some units. Where it stops early or unwinds, it leaves the index of the item it was at in
+    /// `visit`.
     ///
     /// However it ends, by running all units, by stopping early or by unwinding, an implementation has
     /// taken all items of `units` from its input, and has given all their places to `fill` or `skip` of
@@ -57,14 +65,11 @@ pub(crate) trait Job: Sync {
     ///
     /// 1. `units` lies within the job's units.
     /// 2. No unit is run twice.
-    /// 3. No two threads have the same seat.
-    /// 4. `seat` is at most the number of helpers that the call was driven with: the helpers' seats are
-    ///    numbered as they come, and each of the calls for one is answered once.
     ///
     /// Not to be `#[inline]`: its address is the call site's name, and an inlined function has an address in every
     /// place that asks.
     #[allow(unsafe_code, reason = "declares what the buffers rely on")]
-    unsafe fn run(&self, seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow;
+    unsafe fn run(&self, local: &mut Self::Local, units: Range<usize>, visit: &Visit<'_>) -> Flow;
 
     /// Says which units were given to `run`: exactly `0..handed`. Called once.
     ///
@@ -73,6 +78,43 @@ pub(crate) trait Job: Sync {
     /// What it says is true by the time the job is dropped or looked at.
     #[allow(unsafe_code, reason = "declares what the buffers rely on")]
     unsafe fn close(&self, handed: usize);
+}
+
+/// A job whose type is not known to the engine.
+#[allow(unsafe_code, reason = "passes the obligations of `Job` on")]
+trait AnyJob: Sync {
+    /// As [`Job::attend`].
+    fn attend(&self, seat: usize, work: &mut dyn FnMut(&mut dyn Part));
+
+    /// As [`Job::close`].
+    unsafe fn close(&self, handed: usize);
+}
+
+/// One worker's part in a job.
+#[allow(unsafe_code, reason = "passes the obligations of `Job` on")]
+trait Part {
+    /// As [`Job::run`].
+    unsafe fn run(&mut self, units: Range<usize>, visit: &Visit<'_>) -> Flow;
+}
+
+#[allow(unsafe_code, reason = "passes the obligations of `Job` on")]
+impl<J: Job> AnyJob for J {
+    fn attend(&self, seat: usize, work: &mut dyn FnMut(&mut dyn Part)) {
+        Job::attend(self, seat, |local| work(&mut (self, local)));
+    }
+
+    unsafe fn close(&self, handed: usize) {
+        // SAFETY: the obligation is the same.
+        unsafe { Job::close(self, handed) };
+    }
+}
+
+#[allow(unsafe_code, reason = "passes the obligations of `Job` on")]
+impl<J: Job> Part for (&J, &mut J::Local) {
+    unsafe fn run(&mut self, units: Range<usize>, visit: &Visit<'_>) -> Flow {
+        // SAFETY: the obligations are the same.
+        unsafe { self.0.run(self.1, units, visit) }
+    }
 }
 
 /// How a worker goes on after some units.
@@ -214,13 +256,23 @@ pub(crate) fn drive_with<J: Job>(
     )
 }
 
-#[allow(unsafe_code, reason = "hands units to the caller and says how many")]
+/// How the caller's first phase, alone, ended.
+enum Alone {
+    /// Nothing is left.
+    Finished,
+    /// Nothing that is left needs to be run.
+    Stopped,
+    /// The rest is worth so many helpers.
+    Together(usize),
+}
+
+#[allow(unsafe_code, reason = "says how many units were handed out")]
 fn drive_job(
     pool: &Pool,
     max_helpers: usize,
     units: usize,
     items: usize,
-    job: &dyn Job,
+    job: &dyn AnyJob,
     key: Key,
 ) -> Result<(), Fault> {
     assert!(
@@ -237,53 +289,61 @@ fn drive_job(
     // Experience is kept per item, so that it holds for any chunking; the schedule counts in units.
     let per_unit = items as f64 / units.max(1) as f64;
     let tick = pool.tick();
-    let began = pool.now();
-    let idle = pool.idle(began);
-    let wake = pool.wakes.expect(idle);
-    let mut lead = Lead::new(
-        units,
-        max_helpers,
-        wake,
-        tick,
-        known.scaled(per_unit),
-        began,
-    );
-
     let none_failed = AtomicUsize::new(NONE_FAILED);
     let visit = Visit::new(&none_failed);
-    let mut stopped = false;
-    let led = caught(|| {
-        let mut now = began;
-        let mut asked = 0.0;
-        loop {
-            let range = match lead.next(now) {
-                Step::Alone(range) => range,
-                Step::Together { helpers } => {
-                    let alone = lead.spent() - asked;
-                    if pool.is_ready(alone) {
-                        return Some(helpers);
-                    }
-                    asked += alone;
-                    lead.once_more()
-                }
-                Step::Finished => return None,
-            };
-            // SAFETY: the lead hands out every unit once, in order, to this thread.
-            if unsafe { job.run(0, range, &visit) } == Flow::Stop {
-                stopped = true;
-                return None;
+    let mut led = None;
+    let mut lead = |part: &mut dyn Part| {
+        let began = pool.now();
+        let idle = pool.idle(began);
+        let wake = pool.wakes.expect(idle);
+        let known = known.scaled(per_unit);
+        let mut lead = Lead::new(units, max_helpers, wake, tick, known, began);
+        let alone = caught(|| lead_alone(pool, &mut lead, began, part, &visit));
+        let shared = match alone {
+            Ok(Alone::Together(helpers)) => {
+                let run = Run {
+                    pool,
+                    job,
+                    dispenser: Dispenser::new(lead.done(), units),
+                    failed: AtomicUsize::new(NONE_FAILED),
+                    fault: Mutex::new(None),
+                    cost: lead.cost(),
+                    per_unit,
+                    tick,
+                    helpers: AtomicUsize::new(helpers),
+                    uncalled: AtomicUsize::new(0),
+                    first_help: AtomicU64::new(Nanos::MAX),
+                    busy: AtomicU64::new(0),
+                    timed: AtomicUsize::new(0),
+                };
+                let seen = run.together(part, wake, helpers, max_helpers);
+                Some((run, seen, pool.now()))
             }
-            now = pool.now();
-        }
-    });
-    let Ok(Some(helpers)) = led else {
+            _ => None,
+        };
+        led = Some((began, idle, lead, alone, shared));
+    };
+    if units > 0 {
+        job.attend(0, &mut lead);
+    }
+    let Some((began, idle, lead, alone, shared)) = led else {
+        // There is nothing to do, or nothing to do it with.
+        // SAFETY: nothing was handed out, and nothing will be.
+        unsafe { job.close(0) };
+        accounts.end();
+        return Ok(());
+    };
+    let Some((run, seen, ended)) = shared else {
         // SAFETY: these units were handed out above, and no others will be.
         unsafe { job.close(lead.done()) };
         accounts.end();
-        if let Err(panic) = led {
-            let index = visit.at.get();
-            return Err(Fault { index, panic });
-        }
+        let stopped = match alone {
+            Ok(alone) => !matches!(alone, Alone::Finished),
+            Err(panic) => {
+                let index = visit.at.get();
+                return Err(Fault { index, panic });
+            }
+        };
         if lead.close_call() {
             pool.wakes.doubt(idle);
         }
@@ -299,23 +359,6 @@ fn drive_job(
         return Ok(());
     };
 
-    let run = Run {
-        pool,
-        job,
-        dispenser: Dispenser::new(lead.done(), units),
-        failed: AtomicUsize::new(NONE_FAILED),
-        fault: Mutex::new(None),
-        cost: lead.cost(),
-        per_unit,
-        tick,
-        helpers: AtomicUsize::new(helpers),
-        uncalled: AtomicUsize::new(0),
-        first_help: AtomicU64::new(Nanos::MAX),
-        busy: AtomicU64::new(0),
-        timed: AtomicUsize::new(0),
-    };
-    let seen = run.together(wake, helpers, max_helpers);
-    let ended = pool.now();
     // SAFETY: the lead handed out the first units, the dispenser the others up to there, and everybody has stopped.
     unsafe { job.close(run.dispenser.handed()) };
     accounts.end();
@@ -353,10 +396,42 @@ fn drive_job(
     Ok(())
 }
 
+/// The caller's first phase: it works alone until nothing is left or the rest is worth helpers.
+#[allow(unsafe_code, reason = "hands units to the caller")]
+fn lead_alone(
+    pool: &Pool,
+    lead: &mut Lead,
+    began: Nanos,
+    part: &mut dyn Part,
+    visit: &Visit<'_>,
+) -> Alone {
+    let mut now = began;
+    let mut asked = 0.0;
+    loop {
+        let range = match lead.next(now) {
+            Step::Alone(range) => range,
+            Step::Together { helpers } => {
+                let alone = lead.spent() - asked;
+                if pool.is_ready(alone) {
+                    return Alone::Together(helpers);
+                }
+                asked += alone;
+                lead.once_more()
+            }
+            Step::Finished => return Alone::Finished,
+        };
+        // SAFETY: the lead hands out every unit once, in order, to this thread.
+        if unsafe { part.run(range, visit) } == Flow::Stop {
+            return Alone::Stopped;
+        }
+        now = pool.now();
+    }
+}
+
 /// A job that is being shared.
 struct Run<'a> {
     pool: &'a Pool,
-    job: &'a dyn Job,
+    job: &'a dyn AnyJob,
     dispenser: Dispenser,
     /// The lowest index of an item that failed, or at which the job had what it wants. No worker takes
     /// another chunk then.
@@ -391,13 +466,23 @@ const FAN_OUT: usize = 2;
 
 impl Run<'_> {
     /// Shares the rest of the job with `helpers` others, and with more if the work turns out longer.
-    fn together(&self, wake: Wake, helpers: usize, max_helpers: usize) -> Seen {
+    fn together(
+        &self,
+        part: &mut dyn Part,
+        wake: Wake,
+        helpers: usize,
+        max_helpers: usize,
+    ) -> Seen {
         let work = |seat: usize, call: &Call| {
             let _counted = self.pool.count_cpu();
             self.first_help
                 .fetch_min(self.pool.now(), Ordering::Relaxed);
             self.call_up_to(FAN_OUT, call);
-            self.participate(seat, |_| ());
+            // Whoever comes too late for any item needs nothing to work with.
+            if self.goes_on() && self.dispenser.left() > 0 {
+                self.job
+                    .attend(seat, &mut |part| self.participate(part, |_| ()));
+            }
         };
         with_helpers(&work, SPINS, |call| {
             let called_at = self.pool.now();
@@ -405,7 +490,7 @@ impl Run<'_> {
             self.uncalled.store(helpers, Ordering::Relaxed);
             let called = self.call_up_to(FAN_OUT, call);
             let wake_cost = (self.pool.now() - called_at) as f64 / called.max(1) as f64;
-            self.participate(0, |hand| {
+            self.participate(part, |hand| {
                 // The caller alone asks for more, where the rest turns out to be worth it.
                 let wanted = self.helpers.load(Ordering::Relaxed);
                 if wanted < max_helpers
@@ -444,18 +529,18 @@ impl Run<'_> {
 
     /// Works until nothing is left or somebody has failed. Never unwinds.
     #[allow(unsafe_code, reason = "hands units to one worker")]
-    fn participate(&self, seat: usize, between: impl Fn(&Hand)) {
+    fn participate(&self, part: &mut dyn Part, between: impl Fn(&Hand)) {
         let visit = Visit::new(&self.failed);
         let mut hand = Hand::new(self.cost, self.tick, self.pool.now());
         let worked = caught(|| {
-            while self.failed.load(Ordering::Relaxed) == NONE_FAILED {
+            while self.goes_on() {
                 let workers = self.helpers.load(Ordering::Relaxed) + 1;
                 let Some(chunk) = hand.next(self.pool.now(), &self.dispenser, workers) else {
                     break;
                 };
                 visit.stretch.set(self.stretch(hand.cost()));
-                // SAFETY: the dispenser hands out every unit once, and the crew every seat.
-                if unsafe { self.job.run(seat, chunk, &visit) } == Flow::Stop {
+                // SAFETY: the dispenser hands out every unit once.
+                if unsafe { part.run(chunk, &visit) } == Flow::Stop {
                     self.fail(visit.at.get());
                 }
                 between(&hand);
@@ -475,6 +560,11 @@ impl Run<'_> {
             };
             drop(loser); // the user's payload, so not under the lock; the drop of a panic never unwinds
         }
+    }
+
+    /// Whether workers are to take further chunks.
+    fn goes_on(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) == NONE_FAILED
     }
 
     /// Notes that no item behind `index` needs to be run.

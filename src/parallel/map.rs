@@ -20,7 +20,13 @@ struct Map<'f, S: Source, R, F> {
 
 #[allow(unsafe_code, reason = "takes and fills what the engine hands out")]
 impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
+    type Local = ();
+
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+        work(&mut ());
+    }
+
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {
         let mut items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, items.clone()) };
@@ -107,7 +113,13 @@ where
     E: Send,
     F: Fn(S::Item) -> Result<R, E> + Sync,
 {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
+    type Local = ();
+
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+        work(&mut ());
+    }
+
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {
         let items = self.grains.items(units);
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let chunk = unsafe { self.input.take(items.clone()) };
@@ -133,7 +145,7 @@ where
                 _ => first.replace((at.get(), error)),
             }
         };
-        drop(loser); // the user's code, so not under the lock
+        discard(loser); // the user's code, so not under the lock; a plain loop would not have met it
         Flow::Stop
     }
 
@@ -215,7 +227,13 @@ where
     R: Send,
     F: Fn(usize, Chunk<'_, S>) -> R + Sync,
 {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
+    type Local = ();
+
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+        work(&mut ());
+    }
+
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
         let results = units.clone().map(|unit| {

@@ -7,7 +7,6 @@ mod buffers;
 mod control;
 mod engine;
 mod free;
-mod job;
 mod long;
 mod map;
 mod methods;

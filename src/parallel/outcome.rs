@@ -27,6 +27,46 @@ pub enum RunError<E = Infallible> {
         #[source]
         error: E,
     },
+    /// Making or dropping the state of a worker panicked.
+    #[error("the state of worker {worker} panicked: {panic}")]
+    StatePanicked {
+        /// The worker's number; the caller is number 0.
+        worker: usize,
+        /// What it panicked with.
+        panic: Panic,
+    },
+    /// The listener of [`progress`](super::Parallel::progress) panicked.
+    #[error("the progress listener panicked: {panic}")]
+    ListenerPanicked {
+        /// What it panicked with.
+        panic: Panic,
+    },
+    /// The [cost hint](super::Parallel::cost_hint) panicked.
+    #[error("the cost hint of item {index} panicked: {panic}")]
+    HintPanicked {
+        /// The index of the item that it was called with.
+        index: usize,
+        /// What it panicked with.
+        panic: Panic,
+    },
+    /// The source has no items by index, or more of them than can be counted or stored.
+    #[error("the source cannot be used: {panic}")]
+    SourcePanicked {
+        /// What it panicked with.
+        panic: Panic,
+    },
+    /// The operation of a reduction panicked.
+    #[error("the operation of the reduction panicked: {panic}")]
+    OpPanicked {
+        /// What it panicked with.
+        panic: Panic,
+    },
+    /// The identity of a reduction of no items panicked.
+    #[error("the identity of the reduction panicked: {panic}")]
+    IdentityPanicked {
+        /// What it panicked with.
+        panic: Panic,
+    },
     /// The run's [`CancelToken`](super::CancelToken) was cancelled.
     #[error("cancelled after {finished} of {total} items")]
     Cancelled {
@@ -46,10 +86,44 @@ pub enum RunError<E = Infallible> {
 }
 
 impl<E> RunError<E> {
-    /// Whether the closure panicked.
+    /// Whether something panicked: the closure, or another one that belongs to the run.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self, RunError::Panicked { .. })
+        self.panic().is_some()
+    }
+
+    /// The panic, if it was one.
+    #[must_use]
+    pub fn panic(&self) -> Option<&Panic> {
+        match self {
+            RunError::Panicked { panic, .. }
+            | RunError::StatePanicked { panic, .. }
+            | RunError::ListenerPanicked { panic }
+            | RunError::HintPanicked { panic, .. }
+            | RunError::SourcePanicked { panic }
+            | RunError::OpPanicked { panic }
+            | RunError::IdentityPanicked { panic } => Some(panic),
+            RunError::Failed { .. }
+            | RunError::Cancelled { .. }
+            | RunError::DeadlineExceeded { .. } => None,
+        }
+    }
+
+    /// The panic, if it was one, to be resumed or downcast.
+    #[must_use]
+    pub fn into_panic(self) -> Option<Panic> {
+        match self {
+            RunError::Panicked { panic, .. }
+            | RunError::StatePanicked { panic, .. }
+            | RunError::ListenerPanicked { panic }
+            | RunError::HintPanicked { panic, .. }
+            | RunError::SourcePanicked { panic }
+            | RunError::OpPanicked { panic }
+            | RunError::IdentityPanicked { panic } => Some(panic),
+            RunError::Failed { .. }
+            | RunError::Cancelled { .. }
+            | RunError::DeadlineExceeded { .. } => None,
+        }
     }
 
     /// Whether the run was cancelled.
@@ -64,11 +138,13 @@ impl<E> RunError<E> {
         matches!(self, RunError::DeadlineExceeded { .. })
     }
 
-    /// Index of the item that failed or panicked.
+    /// Index of the item that failed or panicked, or whose cost hint did.
     #[must_use]
     pub fn index(&self) -> Option<usize> {
         match self {
-            RunError::Panicked { index, .. } | RunError::Failed { index, .. } => Some(*index),
+            RunError::Panicked { index, .. }
+            | RunError::Failed { index, .. }
+            | RunError::HintPanicked { index, .. } => Some(*index),
             _ => None,
         }
     }
@@ -176,6 +252,11 @@ pub struct Outcomes<R, E = Infallible> {
     pub items: Vec<Outcome<R, E>>,
     /// What the run was worth.
     pub report: Report,
+    /// What went wrong beside the items, or ended the run before the last of them: a cancel, a deadline, a
+    /// panic of a worker's state, of the listener, of the hint, of the source. Items that were not run
+    /// for it are [`Outcome::NotRun`]. Of several the first in the table of
+    /// [`Parallel`](super::Parallel#when-something-panics) is kept.
+    pub fault: Option<RunError>,
 }
 
 impl<R, E> Outcomes<R, E> {

@@ -6,6 +6,7 @@ use super::buffers::{Input, Parts};
 use super::engine::{Flow, Job, Visit, drive, is_serial, plain_loop};
 use super::tree::Tree;
 use crate::chunking::{Chunking, Split};
+use crate::panic::Held;
 use crate::pool::Pool;
 use crate::source::{Chunk, Source, Values};
 
@@ -18,24 +19,59 @@ struct Reduce<'f, S: Source, R, L, O> {
     op: &'f O,
 }
 
+/// How a leaf is computed.
+pub(super) trait Leaf<S: Source, R>: Sync {
+    /// Whether a leaf can be computed stretch by stretch, so that a worker that is at a long one looks
+    /// now and then whether it is still wanted.
+    const CUTS: bool;
+
+    /// Adds the next items of a leaf, of which there is one at least, to what came of those before them.
+    /// `start` is the index of the first of them.
+    fn add(&self, before: Option<R>, start: usize, chunk: Chunk<'_, S>) -> R;
+}
+
 #[allow(unsafe_code, reason = "takes what the engine hands out")]
 impl<S, R, L, O> Job for Reduce<'_, S, R, L, O>
 where
     S: Source,
     R: Send,
-    L: Fn(usize, Chunk<'_, S>) -> R + Sync,
+    L: Leaf<S, R>,
     O: Fn(R, R) -> R + Sync,
 {
-    unsafe fn run(&self, _seat: usize, units: Range<usize>, visit: &Visit<'_>) -> Flow {
+    type Local = ();
+
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+        work(&mut ());
+    }
+
+    unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {
         // SAFETY: disjoint units have disjoint items, all within the input: the obligations of `run`.
         let mut parts = unsafe { Parts::new(&self.input, self.leaves.items(units.clone())) };
-        let leaf = |unit| {
-            let items = self.leaves.items(unit..unit + 1);
-            visit.at.set(items.start);
-            (self.leaf)(items.start, parts.up_to(items.end))
+        let stretch = if L::CUTS {
+            visit.stretch.get()
+        } else {
+            usize::MAX
         };
-        self.tree.bring(units, leaf, self.op);
-        Flow::Go
+        let leaf = |unit| {
+            let Range { mut start, end } = self.leaves.items(unit..unit + 1);
+            let mut sum = None;
+            while start < end {
+                visit.at.set(start);
+                if visit.is_over(start) {
+                    return None;
+                }
+                let next = end.min(start.saturating_add(stretch));
+                let before = sum.take().map(Held::into_inner);
+                sum = Some(Held::new(self.leaf.add(before, start, parts.up_to(next))));
+                start = next;
+            }
+            sum.map(Held::into_inner)
+        };
+        if self.tree.bring(units, leaf, self.op) {
+            Flow::Go
+        } else {
+            Flow::Stop
+        }
     }
 
     #[inline]
@@ -57,7 +93,7 @@ pub(super) fn reduce_leaves<S, R, L, O>(
 where
     S: Source,
     R: Send,
-    L: Fn(usize, Chunk<'_, S>) -> R + Sync,
+    L: Leaf<S, R>,
     O: Fn(R, R) -> R + Sync,
 {
     let input = Input::new(source);
@@ -77,7 +113,10 @@ where
         let mut parts = input.parts();
         let root = Tree::whole(
             units,
-            |unit| leaf(leaves.start(unit), parts.up_to(leaves.start(unit + 1))),
+            |unit| {
+                let chunk = parts.up_to(leaves.start(unit + 1));
+                leaf.add(None, leaves.start(unit), chunk)
+            },
             op,
         );
         if let Some(plain) = plain {
@@ -112,14 +151,38 @@ where
     I: FnOnce() -> R,
     O: Fn(R, R) -> R + Sync,
 {
-    let leaf = |_: usize, chunk: Chunk<'_, S>| {
-        chunk
-            .into_iter()
-            .map(map)
-            .reduce(op)
-            .expect("a leaf has at least one item")
-    };
-    reduce_leaves(pool, source, chunking, &leaf, op).unwrap_or_else(identity)
+    reduce_leaves(pool, source, chunking, &Fold { map, op }, op).unwrap_or_else(identity)
+}
+
+/// Leaves that are folded from left to right.
+struct Fold<'f, F, O> {
+    map: &'f F,
+    op: &'f O,
+}
+
+impl<S, R, F, O> Leaf<S, R> for Fold<'_, F, O>
+where
+    S: Source,
+    F: Fn(S::Item) -> R + Sync,
+    O: Fn(R, R) -> R + Sync,
+{
+    const CUTS: bool = true;
+
+    #[inline]
+    fn add(&self, before: Option<R>, _start: usize, chunk: Chunk<'_, S>) -> R {
+        let mut results = chunk.into_iter().map(self.map);
+        let first = match before {
+            Some(before) => before,
+            None => results.next().expect("there is an item"),
+        };
+        if !std::mem::needs_drop::<R>() {
+            return results.fold(first, self.op);
+        }
+        // Where the closure panics, what was folded until then is dropped where nothing can unwind.
+        let mut sum = Held::new(first);
+        results.for_each(|result| sum.update(|sum| (self.op)(sum, result)));
+        sum.into_inner()
+    }
 }
 
 /// Numbers that [`par_sum_chunked`](crate::par_sum_chunked) adds: the primitive ones.
@@ -218,8 +281,24 @@ where
     S::Value: Summand,
 {
     let chunking = with_cheap_items(chunking, 128);
-    let leaf = |_: usize, chunk: Chunk<'_, S>| sealed::Sum::sum(chunk.into_iter().map(S::value));
-    reduce_leaves(pool, source, chunking, &leaf, &sealed::Sum::plus).unwrap_or(sealed::Sum::ZERO)
+    reduce_leaves(pool, source, chunking, &Sum, &sealed::Sum::plus).unwrap_or(sealed::Sum::ZERO)
+}
+
+/// Leaves that are added up.
+struct Sum;
+
+impl<S> Leaf<S, S::Value> for Sum
+where
+    S: Values,
+    S::Value: Summand,
+{
+    /// Numbers in several running sums, whose items cost next to nothing.
+    const CUTS: bool = false;
+
+    #[inline]
+    fn add(&self, _before: Option<S::Value>, _start: usize, chunk: Chunk<'_, S>) -> S::Value {
+        sealed::Sum::sum(chunk.into_iter().map(S::value))
+    }
 }
 
 /// Index of the first value that no other one beats, where `beats(a, b)` says that `a` is better than `b`.
@@ -243,19 +322,42 @@ where
         (Some(_), None) => first,
         _ => second,
     };
-    let leaf = |start: usize, chunk: Chunk<'_, S>| {
-        let mut best: Best<S::Value> = None;
+    reduce_leaves(pool, source, chunking, &First { beats: &beats }, &better)
+        .flatten()
+        .map(|(index, _)| index)
+}
+
+/// Leaves whose first value is wanted that no other one beats, with its index.
+struct First<'f, B> {
+    beats: &'f B,
+}
+
+impl<S, B> Leaf<S, Option<(usize, S::Value)>> for First<'_, B>
+where
+    S: Values,
+    S::Value: PartialOrd,
+    B: Fn(&S::Value, &S::Value) -> bool + Sync,
+{
+    const CUTS: bool = true;
+
+    #[inline]
+    fn add(
+        &self,
+        before: Option<Option<(usize, S::Value)>>,
+        start: usize,
+        chunk: Chunk<'_, S>,
+    ) -> Option<(usize, S::Value)> {
+        let mut best = before.flatten();
         for (offset, item) in chunk.into_iter().enumerate() {
             let value = S::value(item);
             if value.partial_cmp(&value).is_some()
-                && best.as_ref().is_none_or(|(_, old)| beats(&value, old))
+                && best
+                    .as_ref()
+                    .is_none_or(|(_, old)| (self.beats)(&value, old))
             {
                 best = Some((start + offset, value));
             }
         }
         best
-    };
-    reduce_leaves(pool, source, chunking, &leaf, &better)
-        .flatten()
-        .map(|(index, _)| index)
+    }
 }

@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::panic::{Held, discard};
+
 /// The shape of a tree over some leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -65,8 +67,13 @@ impl Shape {
         ((node.index + 1) << node.level).min(self.leaves)
     }
 
-    /// The value of a node, from the leaves up.
-    fn value<R>(self, node: Node, leaf: &mut impl FnMut(usize) -> R, op: &impl Fn(R, R) -> R) -> R {
+    /// The value of a node, from the leaves up; `None` where a leaf has none.
+    fn value<R>(
+        self,
+        node: Node,
+        leaf: &mut impl FnMut(usize) -> Option<R>,
+        op: &impl Fn(R, R) -> R,
+    ) -> Option<R> {
         if node.level == 0 {
             return leaf(node.index);
         }
@@ -77,33 +84,58 @@ impl Shape {
         if self.is_lone(left) {
             return self.value(left, leaf, op);
         }
-        let a = self.value(left, leaf, op);
-        let b = self.value(
-            Node {
-                index: left.index + 1,
-                ..left
-            },
-            leaf,
-            op,
-        );
-        op(a, b)
+        let right = Node {
+            index: left.index + 1,
+            ..left
+        };
+        let a = Held::new(self.value(left, leaf, op)?);
+        let b = self.value(right, leaf, op)?;
+        Some(op(a.into_inner(), b))
     }
 }
 
 /// A tree that several workers bring leaves to.
+///
+/// It holds the finished nodes whose neighbours are not: in the leaves that have been brought these are
+/// at most two per level for each gap, and there are no more gaps than workers that are at work on one.
+/// So it stays small whatever the number of leaves, unless they are brought in an order that leaves
+/// many gaps.
 #[derive(Debug)]
 pub(crate) struct Tree<R> {
     shape: Shape,
-    /// One place for each node above the leaves, level by level: the child that came first waits there for the other.
-    waiting: OnceLock<Box<[Mutex<Option<R>>]>>,
+    /// Finished nodes, each where its parent is looked for. Made when the first one has to wait.
+    waiting: OnceLock<Box<[Waiting<R>]>>,
+    /// Into how many parts these are split: a power of two.
+    parts: usize,
     root: Mutex<Option<R>>,
 }
 
+/// Finished nodes of some parents, in cache lines of their own.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Waiting<R>(Mutex<Vec<(Node, R)>>);
+
+/// Enough that workers seldom meet, and that each part is a short list.
+const PARTS: usize = 64;
+
 impl<R> Tree<R> {
+    /// A tree whose leaves are brought in order, but for those that workers are at.
     pub(super) fn new(leaves: usize) -> Self {
+        Self::with_parts(leaves, PARTS.min(leaves).next_power_of_two())
+    }
+
+    /// A tree whose leaves are brought in any order, so that up to half of them wait for another one.
+    pub(super) fn in_any_order(leaves: usize) -> Self {
+        /// Nodes that a part is expected to have at most.
+        const NODES: usize = 4;
+        Self::with_parts(leaves, (leaves / NODES).next_power_of_two().max(PARTS))
+    }
+
+    fn with_parts(leaves: usize, parts: usize) -> Self {
         Self {
             shape: Shape::new(leaves),
             waiting: OnceLock::new(),
+            parts,
             root: Mutex::new(None),
         }
     }
@@ -126,85 +158,104 @@ impl<R> Tree<R> {
                 level: shape.height,
                 index: 0,
             };
-            return shape.value(root, &mut leaf, op);
+            let value = shape.value(root, &mut |index| Some(leaf(index)), op);
+            return value.expect("every leaf has a value");
         }
-        let mut waiting: [Option<R>; LEVELS] = [const { None }; LEVELS];
+        let mut waiting: [Option<Held<R>>; LEVELS] = [const { None }; LEVELS];
         for index in 0..leaves {
             let mut value = leaf(index);
             // As many levels as the index has ones at its end are now complete.
             let level = index.trailing_ones() as usize;
             for left in &mut waiting[..level] {
                 let left = left.take().expect("a left neighbour was finished before");
-                value = op(left, value);
+                value = op(left.into_inner(), value);
             }
-            waiting[level] = Some(value);
+            waiting[level] = Some(Held::new(value));
         }
         // What is left over has no right neighbour: it goes up as it is, from the right.
         let right_to_left = waiting.into_iter().flatten();
         right_to_left
-            .reduce(|right, left| op(left, right))
+            .reduce(|right, left| Held::new(op(left.into_inner(), right.into_inner())))
             .expect("there is at least one leaf")
+            .into_inner()
     }
 
-    /// Brings the leaves `range`, computed by `leaf` in order.
+    /// Brings the leaves `range`, computed by `leaf` in order, up to the first that has no value. Says
+    /// whether all of them had one.
     #[inline]
     pub(super) fn bring(
         &self,
         range: Range<usize>,
-        mut leaf: impl FnMut(usize) -> R,
+        mut leaf: impl FnMut(usize) -> Option<R>,
         op: &impl Fn(R, R) -> R,
-    ) {
+    ) -> bool {
         let mut start = range.start;
         while start < range.end {
             let node = self.shape.largest(start, range.end);
-            let value = self.shape.value(node, &mut leaf, op);
+            let Some(value) = self.shape.value(node, &mut leaf, op) else {
+                return false;
+            };
             start = self.shape.end(node);
             self.arrive(node, value, op);
         }
+        true
     }
 
     /// Combines a finished node with its neighbour if that is there, and so on upwards; else leaves it for the neighbour.
     fn arrive(&self, mut node: Node, mut value: R, op: &impl Fn(R, R) -> R) {
         while node.level < self.shape.height {
-            let parent = Node {
-                level: node.level + 1,
-                index: node.index / 2,
-            };
             if !self.shape.is_lone(node) {
-                let mut place = lock(self.place(parent));
-                let Some(other) = place.take() else {
-                    *place = Some(value);
+                let neighbour = Node {
+                    index: node.index ^ 1,
+                    ..node
+                };
+                let mut waiting = lock(self.part(node));
+                let Some(place) = waiting.iter().position(|(other, _)| *other == neighbour) else {
+                    waiting.push((node, value));
                     return;
                 };
-                drop(place); // the user's `op` never runs under a lock
+                let (_, other) = waiting.swap_remove(place);
+                drop(waiting); // the user's `op` never runs under a lock
                 value = if node.index.is_multiple_of(2) {
                     op(value, other)
                 } else {
                     op(other, value)
                 };
             }
-            node = parent;
+            node = Node {
+                level: node.level + 1,
+                index: node.index / 2,
+            };
         }
         *lock(&self.root) = Some(value);
     }
 
-    fn place(&self, parent: Node) -> &Mutex<Option<R>> {
-        let shape = self.shape;
+    /// Where a node waits for its neighbour, and the neighbour for it.
+    fn part(&self, node: Node) -> &Mutex<Vec<(Node, R)>> {
         let waiting = self.waiting.get_or_init(|| {
-            let places = (1..=shape.height).map(|level| shape.width(level)).sum();
-            std::iter::repeat_with(|| Mutex::new(None))
-                .take(places)
+            std::iter::repeat_with(|| Waiting(Mutex::new(Vec::new())))
+                .take(self.parts)
                 .collect()
         });
-        let below: usize = (1..parent.level).map(|level| shape.width(level)).sum();
-        &waiting[below + parent.index]
+        // Nodes of one level have parts in turn; the levels begin at different ones.
+        let turn = (node.index / 2).wrapping_add(11 * node.level as usize);
+        &waiting[turn & (self.parts - 1)].0
     }
 
     /// The value of the root, once all leaves have been brought.
     pub(super) fn into_root(self) -> Option<R> {
-        self.root
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.root).take()
+    }
+}
+
+impl<R> Drop for Tree<R> {
+    /// What waits for a neighbour now is left over from a run that has failed.
+    fn drop(&mut self) {
+        for part in self.waiting.take().into_iter().flatten() {
+            let nodes = part.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+            nodes.into_iter().for_each(|(_, value)| discard(value));
+        }
+        discard(lock(&self.root).take());
     }
 }
 
@@ -213,77 +264,4 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The combination written out, which shows the shape.
-    fn join(a: String, b: String) -> String {
-        format!("({a}{b})")
-    }
-
-    fn whole(leaves: usize) -> String {
-        let tree = Tree::new(leaves);
-        tree.bring(0..leaves, |i| i.to_string(), &join);
-        tree.into_root().expect("all leaves were brought")
-    }
-
-    #[test]
-    fn the_shape_is_balanced_and_in_order() {
-        assert_eq!(whole(1), "0");
-        assert_eq!(whole(2), "(01)");
-        assert_eq!(whole(3), "((01)2)");
-        assert_eq!(whole(5), "(((01)(23))4)");
-        assert_eq!(whole(6), "(((01)(23))(45))");
-        assert_eq!(whole(7), "(((01)(23))((45)6))");
-    }
-
-    #[test]
-    fn a_tree_is_as_high_as_it_must_be() {
-        for leaves in 1..200_usize {
-            let tree = Tree::new(leaves);
-            tree.bring(0..leaves, |_| 0_u32, &|a: u32, b: u32| a.max(b) + 1);
-            assert_eq!(
-                tree.into_root().unwrap(),
-                leaves.next_power_of_two().ilog2()
-            );
-        }
-    }
-
-    #[test]
-    fn one_worker_in_order_makes_the_same_tree() {
-        for leaves in 1..300 {
-            assert_eq!(Tree::whole(leaves, |i| i.to_string(), &join), whole(leaves));
-        }
-        // Beyond the fixed number of levels, by the other way.
-        let many = (1 << 20) + 3;
-        assert_eq!(
-            Tree::whole(many, |i| i as u64, &|a, b| a + b),
-            (0..many as u64).sum()
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn who_brings_what_and_when_never_changes_the_shape(
-            leaves in 1..300_usize,
-            cuts in proptest::collection::vec(0..300_usize, 0..12),
-            order in proptest::collection::vec(any::<prop::sample::Index>(), 14),
-        ) {
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c % leaves).chain([0, leaves]).collect();
-            cuts.sort_unstable();
-            cuts.dedup();
-            let mut parts: Vec<Range<usize>> = cuts.windows(2).map(|w| w[0]..w[1]).collect();
-            let tree = Tree::new(leaves);
-            for pick in order {
-                if parts.is_empty() {
-                    break;
-                }
-                let part = parts.swap_remove(pick.index(parts.len()));
-                tree.bring(part, |i| i.to_string(), &join);
-            }
-            prop_assert!(parts.is_empty());
-            prop_assert_eq!(tree.into_root().unwrap(), whole(leaves));
-        }
-    }
-}
+mod tests;

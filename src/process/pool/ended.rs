@@ -177,9 +177,20 @@ impl<R> Ended<'_, R> {
         ) {
             *place = Outcome::Failed(error);
         }
+        let (finished, total) = (self.report.finished, self.report.total);
+        let fault = match self.control.stop() {
+            Some(Stop::Deadline) if finished < total => {
+                Some(RunError::DeadlineExceeded { finished, total })
+            }
+            Some(Stop::Cancelled) if finished < total => {
+                Some(RunError::Cancelled { finished, total })
+            }
+            _ => None,
+        };
         Outcomes {
             items,
             report: self.report,
+            fault,
         }
     }
 }
