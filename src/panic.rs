@@ -12,7 +12,9 @@ use std::fmt;
 use std::io::Write;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 /// A panic that was caught: its payload, and its message where it has one.
 ///
@@ -100,6 +102,56 @@ pub(crate) fn discard<T>(value: T) {
     }
 }
 
+/// Drops some values that lie side by side, each once, whatever their drops do: a panic goes on when all of
+/// them are dropped, further ones end there, and so do all of them where something unwinds already.
+/// (The drop of a slice is not enough: at a second panic it ends the process.)
+///
+/// # Safety
+///
+/// There are `len` initialised values at `start`, which nothing else reaches and nobody uses again.
+#[inline]
+#[allow(unsafe_code, reason = "drops values behind a raw pointer")]
+pub(crate) unsafe fn drop_each<T>(start: *mut T, len: usize) {
+    if !mem::needs_drop::<T>() {
+        return;
+    }
+    let mut rest = Rest { start, len };
+    if thread::panicking() {
+        return; // `rest` lets nothing out
+    }
+    while let Some(value) = rest.next() {
+        // SAFETY: `rest` gives each value once, and its values are as the caller promises.
+        unsafe { ptr::drop_in_place(value) };
+    }
+}
+
+/// The values of [`drop_each`] that are left.
+struct Rest<T> {
+    start: *mut T,
+    len: usize,
+}
+
+impl<T> Rest<T> {
+    #[inline]
+    fn next(&mut self) -> Option<*mut T> {
+        self.len = self.len.checked_sub(1)?;
+        let value = self.start;
+        self.start = value.wrapping_add(1);
+        Some(value)
+    }
+}
+
+impl<T> Drop for Rest<T> {
+    #[inline]
+    #[allow(unsafe_code, reason = "drops values behind a raw pointer")]
+    fn drop(&mut self) {
+        while let Some(value) = self.next() {
+            // SAFETY: as in `drop_each`. What was thrown is a `Panic`, whose drop does not unwind.
+            drop(caught(|| unsafe { ptr::drop_in_place(value) }));
+        }
+    }
+}
+
 /// A foreign value that is about to be used. Where that does not come about, because something unwinds
 /// or stops early, it goes the way of [`discard`].
 #[derive(Debug)]
@@ -136,6 +188,37 @@ impl<T> Drop for Held<T> {
         if mem::needs_drop::<T>()
             && let Some(value) = self.0.take()
         {
+            discard(value);
+        }
+    }
+}
+
+/// Some of these.
+#[derive(Debug)]
+pub(crate) struct HeldVec<T>(Vec<T>);
+
+impl<T> HeldVec<T> {
+    #[inline]
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Adds values. Where their iterator unwinds, those that it has given are kept.
+    #[inline]
+    pub(crate) fn extend(&mut self, values: impl Iterator<Item = T>) {
+        self.0.extend(values);
+    }
+
+    #[inline]
+    pub(crate) fn into_inner(mut self) -> Vec<T> {
+        mem::take(&mut self.0)
+    }
+}
+
+impl<T> Drop for HeldVec<T> {
+    #[inline]
+    fn drop(&mut self) {
+        while let Some(value) = self.0.pop() {
             discard(value);
         }
     }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::panic::drop_each;
 use crate::source::{Chunk, Shared, Source};
 
 /// A source while its items are handed out. Drops the items that were not.
@@ -328,11 +329,11 @@ impl<R> Written<'_, R> {
             let hole = self.holes.next().unwrap_or(&end);
             // SAFETY: `next <= handed <= len`, so the pointer stays in the allocation.
             let first = unsafe { self.start.add(self.next) };
-            let stretch = std::ptr::slice_from_raw_parts_mut(first, hole.start - self.next);
+            let len = hole.start - self.next;
             self.next = hole.end; // before the drop, which may unwind
             // SAFETY: between two holes everything was written (the promise of `close`), and each
             // result is dropped once, as the stretches are disjoint.
-            unsafe { std::ptr::drop_in_place(stretch) };
+            unsafe { drop_each(first, len) };
         }
     }
 }

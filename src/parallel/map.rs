@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::buffers::{Input, Output, Parts, Places};
 use super::engine::{Flow, Job, Visit, drive, is_serial, plain_loop};
 use crate::chunking::{Chunking, Split};
-use crate::panic::discard;
+use crate::panic::{HeldVec, discard};
 use crate::pool::Pool;
 use crate::source::{Chunk, Source};
 
@@ -65,7 +65,7 @@ where
 {
     let input = Input::new(source);
     if is_serial(pool, chunking, input.len()) {
-        return input.all().map(f).collect();
+        return collect(input.all().map(f));
     }
     map_many(pool, input, chunking, f)
 }
@@ -80,7 +80,7 @@ where
 {
     let len = input.len();
     if let Some(plain) = plain_loop::<Map<'_, S, R, F>>(pool, len) {
-        let results = input.all().map(f).collect();
+        let results = collect(input.all().map(f));
         plain.ended();
         return results;
     }
@@ -93,6 +93,17 @@ where
     };
     drive(pool, grains.num_nonempty(), len, &job).unwrap_or_else(|fault| fault.resume());
     job.output.into_vec()
+}
+
+/// The results of a plain loop. Where it unwinds, those that it has made are dropped where nothing can.
+#[inline]
+fn collect<R>(results: impl Iterator<Item = R>) -> Vec<R> {
+    if !std::mem::needs_drop::<R>() {
+        return results.collect();
+    }
+    let mut made = HeldVec::with_capacity(results.size_hint().0);
+    made.extend(results);
+    made.into_inner()
 }
 
 /// One result per item, up to the first error.
@@ -181,7 +192,13 @@ where
         plain_loop::<TryMap<'_, S, R, E, F>>(pool, len)
     };
     if serial || plain.is_some() {
-        let results: Result<Vec<R>, E> = input.all().map(f).collect();
+        let mut error = None;
+        let results = input.all().map(f);
+        let results = collect(results.map_while(|result| result.map_err(|e| error = Some(e)).ok()));
+        let results = match error {
+            Some(error) => Err(error),
+            None => Ok(results),
+        };
         if let (Some(plain), Ok(_)) = (plain, &results) {
             plain.ended();
         }
@@ -271,7 +288,7 @@ where
     if serial || plain.is_some() {
         let mut parts = input.parts();
         let chunk = |items: Range<usize>| f(items.start, parts.up_to(items.end));
-        let results = chunking.ranges(len).map(chunk).collect();
+        let results = collect(chunking.ranges(len).map(chunk));
         if let Some(plain) = plain {
             plain.ended();
         }

@@ -18,6 +18,14 @@ impl<T, D: Dimension> Sealed for ArrayViewMut<'_, T, D> {}
 impl<T, D: Dimension> Sealed for &Array<T, D> {}
 impl<T, D: Dimension> Sealed for &mut Array<T, D> {}
 
+/// Arrays whose number of dimensions is known when the program runs may have none.
+fn assert_dimension(dimensions: usize) {
+    assert!(
+        dimensions > 0,
+        "an array without any dimension has no outer axis to be cut along"
+    );
+}
+
 fn outer_slice(range: Range<usize>) -> Slice {
     // An ndarray's length fits an isize, so the casts keep the values.
     Slice::new(range.start as isize, Some(range.end as isize), 1)
@@ -43,6 +51,7 @@ pub struct SharedArrayMut<'s, T, D> {
 
 impl<'s, T, D: Dimension> SharedArrayMut<'s, T, D> {
     fn new(mut view: ArrayViewMut<'s, T, D>) -> Self {
+        assert_dimension(view.ndim());
         Self {
             view: view.raw_view_mut(),
             elements: PhantomData,
@@ -198,6 +207,7 @@ macro_rules! array_sources {
             type Shared = ArrayView<'s, T, $dim>;
 
             fn into_shared(self) -> Self::Shared {
+                assert_dimension(self.ndim());
                 self
             }
         }
@@ -207,6 +217,7 @@ macro_rules! array_sources {
             type Shared = ArrayView<'s, T, $dim>;
 
             fn into_shared(self) -> Self::Shared {
+                assert_dimension(self.ndim());
                 self.view()
             }
         }

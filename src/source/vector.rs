@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 
 use super::{Shared, Source, Values, sealed::Sealed};
+use crate::panic::drop_each;
 
 impl<T> Sealed for Vec<T> {}
 
@@ -86,10 +87,9 @@ impl<T> Drop for SharedVec<T> {
         let _allocation = unsafe { Vec::from_raw_parts(self.start, 0, self.capacity) };
         // SAFETY: `taken <= len` (obligation of `close`), so the pointer stays in the allocation.
         let rest = unsafe { self.start.add(self.taken) };
-        let rest = std::ptr::slice_from_raw_parts_mut(rest, self.len - self.taken);
         // SAFETY: the items from `taken` on were never handed out, so they are initialised and
         // owned here; they are dropped before `_allocation` is freed.
-        unsafe { std::ptr::drop_in_place(rest) };
+        unsafe { drop_each(rest, self.len - self.taken) };
     }
 }
 
@@ -158,8 +158,8 @@ impl<T> std::iter::FusedIterator for VecChunk<'_, T> {}
 impl<T> Drop for VecChunk<'_, T> {
     #[allow(unsafe_code, reason = "drops the items that were not taken out")]
     fn drop(&mut self) {
-        // SAFETY: the slice is exactly the items that this value owns, and it is not used again.
-        unsafe { std::ptr::drop_in_place(self.as_mut_slice()) };
+        // SAFETY: these are exactly the items that this value owns, and it is not used again.
+        unsafe { drop_each(self.start, self.len) };
     }
 }
 

@@ -72,8 +72,11 @@ impl<'a, S: Source, W: WorkerState> Parallel<'a, S, W> {
     /// `all_or_nothing`: no item's result is of use where anything fails.
     fn prepare(self, units: &Units, all_or_nothing: bool) -> Result<Prepared<'a, S, W>, Panic> {
         let source = self.source;
-        let input = caught(|| Input::new(source))?;
-        let len = input.len();
+        let (input, len) = caught(|| {
+            let input = Input::new(source);
+            let len = input.len();
+            (input, len)
+        })?;
         let max_workers = if self.chunking.is_serial() {
             1
         } else {
