@@ -144,6 +144,51 @@ fn a_reduction_has_the_same_documented_bits_for_any_workers_and_any_timing() {
     }
 }
 
+/// The long form has the bits of the short one, whatever its options.
+#[test]
+fn a_reduction_with_options_has_the_same_documented_bits() {
+    let xs = nasty(20_011);
+    let op = |a: f64, b: f64| a + b * 0.999;
+    let pools = WORKERS.map(started);
+    for chunking in chunkings() {
+        let want = documented_fold(&xs, chunking, op).to_bits();
+        let short = scipar::par_reduce_chunked(&xs, chunking, || 0.0, op).to_bits();
+        assert_eq!(short, want, "{chunking}");
+        for pool in &pools {
+            let check = |how: &str, got: Result<f64, scipar::RunError>| {
+                let got = got.unwrap().to_bits();
+                assert_eq!(
+                    got,
+                    want,
+                    "{how}, {chunking}, {} workers",
+                    pool.num_workers()
+                );
+            };
+            let run = || pool.over(&xs).chunking(chunking);
+            let map = |x: &f64| {
+                dither();
+                *x
+            };
+            check("plain", run().map_reduce(map, || 0.0, op));
+            check("values", run().reduce(|| 0.0, op));
+            let options = run()
+                .max_workers(3)
+                .cancel_on(&scipar::CancelToken::new())
+                .deadline(Duration::from_secs(1_000))
+                .progress(|_| dither());
+            check("options", options.map_reduce(map, || 0.0, op));
+            let hinted = run().cost_hint(|x| x.abs());
+            check("hint", hinted.map_reduce(map, || 0.0, op));
+            let backwards = run().cost_hint(|x| -x).worker_state(|worker| worker);
+            let with_state = |worker: &mut usize, x: &f64| {
+                *worker += 1;
+                map(x)
+            };
+            check("state", backwards.map_reduce(with_state, || 0.0, op));
+        }
+    }
+}
+
 #[test]
 fn a_sum_has_the_same_documented_bits_for_any_workers_and_any_timing() {
     let xs = nasty(LEN);

@@ -197,6 +197,62 @@ fn progress_counts_finished_items_up_to_the_last() {
     assert!(seen.len() < 40, "rate-limited: {}", seen.len());
 }
 
+/// A promise of time: it counts items within chunks too, on any number of workers.
+#[test]
+fn progress_is_told_by_time_whatever_the_chunks() {
+    const LEN: usize = 3_000;
+    // Cheap items first, so that the looks at the clock are far apart when the dear ones come.
+    const CHEAP: usize = 20_000;
+    let slow = |i: usize| {
+        if i >= CHEAP {
+            spin(100 * MICRO);
+        }
+        i
+    };
+    for (workers, chunking) in [
+        (1, Chunking::auto()),
+        (1, Chunking::size(usize::MAX)),
+        (2, Chunking::serial()),
+        (2, Chunking::count(2)),
+        (2, Chunking::size(10_000)),
+        (2, Chunking::auto()),
+    ] {
+        let pool = started(workers);
+        for how in ["map", "outcomes", "hint", "reduce", "reduce with a hint"] {
+            let told = Mutex::new(vec![(0, Duration::ZERO)]);
+            let began = Instant::now();
+            let run = pool.over(0..CHEAP + LEN).chunking(chunking).progress(|p| {
+                assert_eq!(p.total, CHEAP + LEN);
+                told.lock().unwrap().push((p.finished, p.elapsed));
+            });
+            match how {
+                "map" => drop(run.map(slow).unwrap()),
+                "outcomes" => drop(run.outcomes(|i| Ok::<_, ()>(slow(i)))),
+                "hint" => drop(run.cost_hint(|i| i as f64).map(slow).unwrap()),
+                "reduce" => _ = run.map_reduce(slow, || 0, usize::max).unwrap(),
+                _ => {
+                    let run = run.cost_hint(|i| i as f64);
+                    let most = run.map_reduce(slow, || 0, usize::max);
+                    assert_eq!(most.unwrap(), CHEAP + LEN - 1);
+                }
+            }
+            let took = began.elapsed();
+            let what = format!("{how}, {workers} workers, {chunking}, {took:?}");
+            let told = told.into_inner().unwrap();
+            assert_eq!(told.last().unwrap().0, CHEAP + LEN, "{what}: the end");
+            assert!(
+                told.is_sorted_by(|a, b| a.0 < b.0 || a.0 == 0),
+                "{what}: {told:?}"
+            );
+            // 150 ms or 300 ms of work; where other programs take the processor away for long, fewer.
+            let least = (took.as_millis() / 150) as usize;
+            assert!(told.len() > least.max(1), "{what}: {told:?}");
+            let most = (took.as_millis() / 50) as usize + 2;
+            assert!(told.len() <= most + 1, "{what}: {told:?}");
+        }
+    }
+}
+
 #[test]
 fn a_state_is_made_once_per_worker_that_takes_part_and_handed_back() {
     let pool = started(3);

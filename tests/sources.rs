@@ -571,3 +571,85 @@ fn sources_pass_through_generic_functions() {
     assert_eq!(count(&texts), 3);
     assert_eq!(count(array![[1, 2], [3, 4]].view_mut()), 2);
 }
+
+/// What is borrowed behind a pointer is a source as what it points to.
+#[test]
+fn pointers_to_sources_are_sources() {
+    use std::borrow::Cow;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    let words: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let arc = Arc::new(words.clone());
+    assert_items(&|| &arc, Clone::clone, &words);
+    let borrowed = &arc;
+    assert_items(&|| &borrowed, Clone::clone, &words);
+    let slice: Arc<[String]> = Arc::from(&words[..]);
+    assert_items(&|| &slice, Clone::clone, &words);
+    let array = Arc::new([1, 2, 3]);
+    assert_items(&|| &array, |x| *x, &[1, 2, 3]);
+    let rc = Rc::new(words.clone());
+    assert_items(&|| &rc, Clone::clone, &words);
+    let slice: Rc<[String]> = Rc::from(&words[..]);
+    assert_items(&|| &slice, Clone::clone, &words);
+    let boxed = words.clone().into_boxed_slice();
+    assert_items(&|| &boxed, Clone::clone, &words);
+    assert_items(&|| boxed.clone(), |word| word, &words);
+    let boxed = Box::new(words.clone());
+    assert_items(&|| &boxed, Clone::clone, &words);
+    let cow: Cow<'_, [String]> = Cow::Borrowed(&words);
+    assert_items(&|| &cow, Clone::clone, &words);
+    let mut borrowed: &[String] = &words;
+    assert_items(&|| &borrowed, Clone::clone, &words);
+    borrowed = &borrowed[10..];
+    assert_items(&|| &borrowed, Clone::clone, &words[10..]);
+    let table = Arc::new(Array2::from_shape_fn((50, 3), |(i, j)| 3 * i + j));
+    let sums: Vec<usize> = table.outer_iter().map(|row| row.sum()).collect();
+    assert_items(&|| &table, |row| row.sum(), &sums);
+
+    let xs = Arc::new(vec![1.5, 2.5, 3.0]);
+    assert_eq!(scipar::par_sum_chunked(&xs, 2), 7.0);
+    assert_eq!(scipar::par_argmax_chunked(&xs, 2), Some(2));
+    assert_eq!(
+        scipar::par_reduce_chunked(&Rc::new([4, 5]), 1, || 0, |a, b| a + b),
+        9
+    );
+    let boxed: Box<[f64]> = Box::new([1.0, 2.0]);
+    assert_eq!(scipar::par_sum_chunked(boxed, 2), 3.0);
+
+    let mut boxed: Box<[i32]> = (0..300).collect();
+    scipar::par_for_each_chunked(&mut boxed, 7, |x| *x += 1);
+    let mut rest = &mut boxed[100..];
+    scipar::par_for_each_chunked(&mut rest, 7, |x| *x += 1);
+    assert!(boxed[..100].iter().copied().eq(1..101));
+    assert!(boxed[100..].iter().copied().eq(102..302));
+}
+
+/// A boxed slice by value is dropped once, as a vector is.
+#[test]
+fn a_boxed_slice_gives_its_items_away() {
+    let drops = common::Drops::new(300);
+    let boxed = drops.all().into_boxed_slice();
+    let indices = par_map_chunked(boxed, 7, |item| item.index);
+    assert!(indices.into_iter().eq(0..300));
+    drops.assert_each_once(&"items");
+}
+
+/// As in a plain loop: what the closure does decides, and `i32` is meant where nothing does.
+#[test]
+fn the_integer_type_of_a_range_of_literals_is_found() {
+    let xs = [0.5; 50];
+    assert_eq!(par_map_chunked(0..50, 8, |i| xs[i])[49], 0.5);
+    assert_eq!(par_map_chunked(0..=50, 8, |i| i)[50], 50_i32);
+    let longs: Vec<u64> = par_map_chunked(0..50, 8, |i| i);
+    assert_eq!(longs[49], 49);
+    assert_eq!(
+        par_map_chunked(0..50, 8, |i| if i == 50 { panic!() } else { i })[7],
+        7
+    );
+    assert_eq!(par_map_by_chunk(0..50, 8, |_, chunk| chunk.count())[6], 2);
+    let sums = par_map_by_chunk(0..=50, 8, |_, chunk| chunk.map(|i| i * 2).sum::<i64>());
+    assert_eq!(sums.into_iter().sum::<i64>(), 2_550);
+    assert_eq!(scipar::par_sum_chunked(0..10, 3), 45);
+    let run = scipar::Parallel::over(0..10).outcomes(|i| if i == 3 { Err("3") } else { Ok(i) });
+    assert_eq!(run.not_run().count(), 0);
+}

@@ -132,10 +132,13 @@ const BROKEN: u8 = 3;
 /// Milliseconds between two reports: smooth to look at, nothing to compute.
 const REPORT_EVERY: u64 = 50;
 
-/// How often a worker looks whether it is time for a report, as far as its items allow: so often that
-/// items which become a hundred times as long delay a report by less than the time between two,
-/// and so seldom that the looks cost nothing.
+/// How often a worker looks whether it is time for a report, as far as its items allow: so seldom that the
+/// looks cost nothing beside the items.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
+
+/// However cheap the items are, it looks after so many: they may become dear all of a sudden, and a look
+/// costs less than a tenth of a nanosecond for each of so many.
+const MOST_ITEMS: usize = 512;
 
 /// After how many items a worker looks at the clock next.
 #[derive(Debug)]
@@ -181,15 +184,18 @@ impl<'a> Control<'a> {
     }
 
     /// Whether the run is to end because something panicked that is no item.
-    pub(crate) fn is_faulty(&self) -> bool {
-        self.faulty.load(Ordering::Relaxed)
+    pub(crate) fn fault_stop(&self) -> Option<Stop> {
+        let faulty = self.faulty.load(Ordering::Relaxed);
+        faulty.then_some(Stop::Fault)
     }
 
-    /// Whether the run is to stop now.
+    /// Whether it can be stopped from outside: whether to ask [`stop`](Self::stop) before each item.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.cancel.is_some() || self.deadline.is_some()
+    }
+
+    /// Whether the run is to stop now, as it was cancelled or its time is over.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        if self.is_faulty() {
-            return Some(Stop::Fault);
-        }
         if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
             return Some(Stop::Cancelled);
         }
@@ -266,7 +272,7 @@ impl<'a> Control<'a> {
         let now = Instant::now();
         let took = (now - pace.last).as_nanos().max(1);
         let fitting = (pace.step as u128 * LOOK_EVERY.as_nanos() / took) as usize;
-        pace.step = fitting.clamp(1, pace.step.saturating_mul(2));
+        pace.step = fitting.clamp(1, MOST_ITEMS.min(2 * pace.step));
         pace.last = now;
         self.finish(items);
         let now = (now - self.began).as_millis() as u64;

@@ -50,9 +50,9 @@ pub(crate) trait Job: Sync {
     type Local;
 
     /// Has worker `seat` take part, the caller being 0: calls `work` once with what the worker has, or not
-    /// at all where it has nothing to work with. Does not unwind, unless `work` does. No two threads
-    /// have the same seat.
-    fn attend(&self, seat: usize, work: impl FnOnce(&mut Self::Local));
+    /// at all where it has nothing to work with. Says whether the others are to go on. Does not
+    /// unwind, unless `work` does. No two threads have the same seat.
+    fn attend(&self, seat: usize, work: impl FnOnce(&mut Self::Local)) -> Flow;
 
     /// Runs some units. Where it stops early or unwinds, it leaves the index of the item it was at in
     /// `visit`.
@@ -84,7 +84,7 @@ pub(crate) trait Job: Sync {
 #[allow(unsafe_code, reason = "passes the obligations of `Job` on")]
 trait AnyJob: Sync {
     /// As [`Job::attend`].
-    fn attend(&self, seat: usize, work: &mut dyn FnMut(&mut dyn Part));
+    fn attend(&self, seat: usize, work: &mut dyn FnMut(&mut dyn Part)) -> Flow;
 
     /// As [`Job::close`].
     unsafe fn close(&self, handed: usize);
@@ -99,8 +99,8 @@ trait Part {
 
 #[allow(unsafe_code, reason = "passes the obligations of `Job` on")]
 impl<J: Job> AnyJob for J {
-    fn attend(&self, seat: usize, work: &mut dyn FnMut(&mut dyn Part)) {
-        Job::attend(self, seat, |local| work(&mut (self, local)));
+    fn attend(&self, seat: usize, work: &mut dyn FnMut(&mut dyn Part)) -> Flow {
+        Job::attend(self, seat, |local| work(&mut (self, local)))
     }
 
     unsafe fn close(&self, handed: usize) {
@@ -480,8 +480,10 @@ impl Run<'_> {
             self.call_up_to(FAN_OUT, call);
             // Whoever comes too late for any item needs nothing to work with.
             if self.goes_on() && self.dispenser.left() > 0 {
-                self.job
-                    .attend(seat, &mut |part| self.participate(part, |_| ()));
+                let mut work = |part: &mut dyn Part| self.participate(part, |_| ());
+                if self.job.attend(seat, &mut work) == Flow::Stop {
+                    self.fail(0);
+                }
             }
         };
         with_helpers(&work, SPINS, |call| {

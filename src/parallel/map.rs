@@ -22,8 +22,9 @@ struct Map<'f, S: Source, R, F> {
 impl<S: Source, R: Send, F: Fn(S::Item) -> R + Sync> Job for Map<'_, S, R, F> {
     type Local = ();
 
-    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) -> Flow {
         work(&mut ());
+        Flow::Go
     }
 
     unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {
@@ -126,8 +127,9 @@ where
 {
     type Local = ();
 
-    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) -> Flow {
         work(&mut ());
+        Flow::Go
     }
 
     unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {
@@ -246,8 +248,9 @@ where
 {
     type Local = ();
 
-    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) -> Flow {
         work(&mut ());
+        Flow::Go
     }
 
     unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {

@@ -40,8 +40,9 @@ where
 {
     type Local = ();
 
-    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) {
+    fn attend(&self, _seat: usize, work: impl FnOnce(&mut ())) -> Flow {
         work(&mut ());
+        Flow::Go
     }
 
     unsafe fn run(&self, (): &mut (), units: Range<usize>, visit: &Visit<'_>) -> Flow {

@@ -22,7 +22,7 @@ impl<T, D: Dimension> Sealed for &mut Array<T, D> {}
 fn assert_dimension(dimensions: usize) {
     assert!(
         dimensions > 0,
-        "an array without any dimension has no outer axis to be cut along"
+        "an array without any dimension has no items by index"
     );
 }
 

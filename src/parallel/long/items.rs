@@ -38,8 +38,8 @@ where
 {
     type Local = Seat<W::State>;
 
-    fn attend(&self, worker: usize, work: impl FnOnce(&mut Seat<W::State>)) {
-        self.seats.attend(worker, &self.control, work);
+    fn attend(&self, worker: usize, work: impl FnOnce(&mut Seat<W::State>)) -> Flow {
+        self.seats.attend(worker, &self.control, work)
     }
 
     unsafe fn run(
@@ -92,18 +92,21 @@ where
     ) -> Flow {
         let at = &visit.at;
         at.set(items.start);
-        let end = items.end;
-        let mut next = items.start;
+        let Range { start, end } = items;
+        let mut next = start;
         let mut stop = None;
         let mut error = None;
-        // Items that have a result, and how many of these were counted.
-        let (mut done, mut counted) = (0, 0);
+        // Items before this one were counted.
+        let mut counted = start;
         let Seat { state, pace, tally } = seat;
         let mut look_at = next.saturating_add(pace.left);
+        let watched = self.control.is_watched();
         // SAFETY: the caller's promise.
         let mut chunk = unsafe { self.work.input.take(items.clone()) }.into_iter();
         let results = std::iter::from_fn(|| {
-            stop = self.control.stop();
+            if watched {
+                stop = self.control.stop();
+            }
             if stop.is_some() || visit.is_over(next) {
                 return None;
             }
@@ -113,22 +116,31 @@ where
             if let Some(began) = began {
                 tally.note(next, began.elapsed());
             }
-            next += 1;
-            done += usize::from(result.is_ok());
-            if next == look_at {
-                look_at = next + self.control.look(pace, done - counted);
-                counted = done;
+            match result {
+                Ok(result) => {
+                    next += 1;
+                    if next == look_at {
+                        look_at = next + self.control.look(pace, next - counted);
+                        counted = next;
+                        stop = self.control.fault_stop();
+                    }
+                    Some(result)
+                }
+                Err(e) => {
+                    error = Some(e);
+                    None
+                }
             }
-            result.map_err(|e| error = Some(e)).ok()
         });
         // SAFETY: the caller's promise; the output has a place per item.
         unsafe { self.output.fill(items, at, results) };
         pace.left = look_at - next;
-        self.control.finish(done - counted);
-        if next < end || error.is_some() {
+        self.control.finish(next - counted);
+        if next < end {
             discard(chunk); // items that are not run: the run has ended, and says why
         }
-        if let Some(stop) = stop {
+        if let Some(stop) = stop.or_else(|| self.control.fault_stop()) {
+            at.set(0); // no item needs to be run
             self.control.note(stop);
             return Flow::Stop;
         }

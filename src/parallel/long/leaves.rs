@@ -38,8 +38,8 @@ where
 {
     type Local = Seat<W::State>;
 
-    fn attend(&self, worker: usize, work: impl FnOnce(&mut Seat<W::State>)) {
-        self.seats.attend(worker, &self.control, work);
+    fn attend(&self, worker: usize, work: impl FnOnce(&mut Seat<W::State>)) -> Flow {
+        self.seats.attend(worker, &self.control, work)
     }
 
     unsafe fn run(
@@ -122,13 +122,14 @@ where
         let mut look_at = next.saturating_add(pace.left);
         let mut sum: Option<Held<R>> = None;
         let mut chunk = chunk.into_iter();
+        let watched = self.control.is_watched();
+        let mut stop = None;
         let whole = loop {
             let Some(item) = chunk.next() else {
                 break true;
             };
-            let stop = self.control.stop();
-            if let Some(stop) = stop {
-                self.control.note(stop);
+            if watched {
+                stop = self.control.stop();
             }
             visit.at.set(next);
             if stop.is_some() || visit.is_over(next) {
@@ -145,10 +146,16 @@ where
             if next == look_at {
                 look_at = next + self.control.look(pace, next - counted);
                 counted = next;
+                stop = self.control.fault_stop();
             }
         };
         pace.left = look_at - next;
         self.control.finish(next - counted);
+        if let Some(stop) = stop.or_else(|| self.control.fault_stop()) {
+            visit.at.set(0); // no item needs to be run
+            self.control.note(stop);
+            return None;
+        }
         if whole {
             sum.map(Held::into_inner)
         } else {

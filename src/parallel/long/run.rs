@@ -133,9 +133,9 @@ impl<'a, S: Source, W: WorkerState> Parallel<'a, S, W> {
             work: run.work,
         };
         let units = job.work.units.num_nonempty();
-        let fault = match job.control.is_faulty() {
-            true => None,
-            false => caught(|| drive_with(pool, max_workers - 1, units, len, &job).err())?,
+        let fault = match job.control.fault_stop() {
+            Some(_) => None,
+            None => caught(|| drive_with(pool, max_workers - 1, units, len, &job).err())?,
         };
         let (wall, finished) = (job.control.elapsed(), job.control.finished());
         let (keep, tallies) = job.seats.into_parts();
@@ -241,9 +241,9 @@ impl<'a, S: Source, W: WorkerState> Parallel<'a, S, W> {
             op_panics: Mutex::new(Vec::new()),
             work: run.work,
         };
-        let fault = match job.control.is_faulty() {
-            true => None,
-            false => {
+        let fault = match job.control.fault_stop() {
+            Some(_) => None,
+            None => {
                 let drive = || drive_with(pool, max_workers - 1, units, len, &job).err();
                 caught(drive).map_err(unusable)?
             }

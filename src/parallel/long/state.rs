@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::panic::{Panic, caught};
 use crate::parallel::control::{Control, Pace, Thrown};
+use crate::parallel::engine::Flow;
 use crate::parallel::outcome::Report;
 
 /// How a worker's state is made.
@@ -121,8 +122,14 @@ impl<'a, W: WorkerState, K: Keep<W::State>> Seats<'a, W, K> {
         worker: usize,
         control: &Control<'_>,
         work: impl FnOnce(&mut Seat<W::State>),
-    ) {
-        let threw = |panic: Panic| control.threw(Thrown::State { worker, panic });
+    ) -> Flow {
+        let threw = |panic: Panic| {
+            control.threw(Thrown::State { worker, panic });
+            match control.fault_stop() {
+                Some(_) => Flow::Stop,
+                None => Flow::Go,
+            }
+        };
         let state = match caught(|| self.state.make(worker)) {
             Ok(state) => state,
             Err(panic) => return threw(panic),
@@ -138,8 +145,9 @@ impl<'a, W: WorkerState, K: Keep<W::State>> Seats<'a, W, K> {
             let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
             tallies.push(tally);
         }
-        if let Err(panic) = caught(|| self.keep.keep(worker, state)) {
-            threw(panic);
+        match caught(|| self.keep.keep(worker, state)) {
+            Ok(()) => Flow::Go,
+            Err(panic) => threw(panic),
         }
     }
 

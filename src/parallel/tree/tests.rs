@@ -70,3 +70,51 @@ proptest! {
         prop_assert_eq!(tree.into_root().unwrap(), whole(leaves));
     }
 }
+
+/// Nodes that wait for their neighbours.
+fn waiting<R>(tree: &Tree<R>) -> usize {
+    let parts = tree.waiting.get().into_iter().flatten();
+    parts.map(|part| lock(&part.0).len()).sum()
+}
+
+/// Leaves that come in order, but for those that workers are at, leave few nodes waiting, however many
+/// leaves there are.
+#[test]
+fn what_waits_is_bounded_by_the_gaps_and_the_levels() {
+    const LEAVES: usize = 1_000_000;
+    let tree = Tree::new(LEAVES);
+    let mut random = 1_u64;
+    let mut draw = |n: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) as usize % n
+    };
+    // Eight workers, each of which holds one chunk back until another turn of its own.
+    let mut held: Vec<Range<usize>> = vec![0..0; 8];
+    let (mut next, mut most) = (0, 0);
+    while next < LEAVES {
+        let end = LEAVES.min(next + 1 + draw(200));
+        let chunk = std::mem::replace(&mut held[draw(8)], next..end);
+        next = end;
+        assert!(tree.bring(chunk, |i| Some(i as u64), &|a, b| a + b));
+        most = most.max(waiting(&tree));
+    }
+    for chunk in held {
+        assert!(tree.bring(chunk, |i| Some(i as u64), &|a, b| a + b));
+    }
+    assert_eq!(waiting(&tree), 0);
+    assert_eq!(tree.into_root(), Some((0..LEAVES as u64).sum()));
+    assert!(most <= 9 * 2 * 20, "{most} nodes waited");
+}
+
+#[test]
+fn a_leaf_without_a_value_ends_the_bringing_and_what_was_brought_is_dropped() {
+    let tree = Tree::new(10);
+    let drops = std::sync::Arc::new(());
+    let leaf = |i| (i != 6).then(|| drops.clone());
+    assert!(!tree.bring(0..10, leaf, &|a, _| a));
+    assert!(tree.bring(7..9, |_| Some(drops.clone()), &|a, _| a));
+    drop(tree);
+    assert_eq!(std::sync::Arc::strong_count(&drops), 1);
+}
