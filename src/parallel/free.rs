@@ -41,7 +41,11 @@ use crate::source::{Chunk, Source, Values};
 ///
 /// # Panics
 ///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable. Results already made are dropped, and so are the items of an owned source that were not mapped, each exactly once.
+/// With the payload of the lowest panicking index. A panic or an error stops what lies behind it: chunks that had been
+/// started are left at the next item, or soon after, where items are short; items before it are finished, as
+/// one of them could fail too. The pool stays usable. Results already made are dropped, and so are the items of an owned
+/// source that were not mapped, each exactly once. What becomes of each panic is
+/// [one table](crate::Parallel#when-something-panics) for all forms.
 ///
 /// # Cost
 ///
@@ -80,13 +84,10 @@ where
 ///
 /// Exact, as [`par_map_chunked`].
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable. Places already written keep their new value, the others their old one. Also panics where `out` is not as long as the source.
+/// As [`par_map_chunked`](par_map_chunked#panics). Places already written keep their new value, the others their old one. Also panics where `out` is
+/// not as long as the source.
 #[doc(alias = "tmap!")]
 #[doc(alias = "out")]
 #[inline]
@@ -118,13 +119,9 @@ where
 ///
 /// Every item once; in which order is not specified.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable.
+/// As [`par_map_chunked`](par_map_chunked#panics).
 #[doc(alias = "tforeach")]
 #[inline]
 #[track_caller]
@@ -152,17 +149,13 @@ where
 ///
 /// Exact: the results in input order, or the error of the lowest failing index, whoever met which error first.
 ///
-/// # Blocking
-///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
 /// # Errors
 ///
-/// The error of the lowest failing index. Chunks after it are skipped unless they had been started; results already made are dropped.
+/// The error of the lowest failing index; what lies behind it is not run, and results already made are dropped.
 ///
-/// # Panics
+/// # Blocking and panics
 ///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable.
+/// As [`par_map_chunked`](par_map_chunked#panics).
 #[doc(alias = "fail_fast")]
 #[inline]
 #[track_caller]
@@ -199,13 +192,9 @@ where
 /// The chunks are [`Chunking::ranges`] of the length, whatever the number of workers; under [`Chunking::auto`] those are the
 /// leaves of a reduction. [`Chunking::count`] gives as many results as it has chunks, with empty chunks last.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable.
+/// As [`par_map_chunked`](par_map_chunked#panics).
 #[doc(alias = "chunks")]
 #[inline]
 #[track_caller]
@@ -240,13 +229,9 @@ where
 /// `op` has to be associative, as far as the answer is to be that of a plain loop; it need not be commutative. `identity` is
 /// called at most once, for an empty source, and takes part in nothing else.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable. Of panics in `op` some one is re-raised.
+/// As [`par_map_chunked`](par_map_chunked#panics). Of panics in `op` some one is re-raised.
 #[doc(alias = "fold")]
 #[doc(alias = "tmapreduce")]
 #[inline]
@@ -285,13 +270,9 @@ where
 ///
 /// Reproducible, as [`par_map_reduce_chunked`], whose algebra holds here too.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable.
+/// As [`par_map_chunked`](par_map_chunked#panics).
 #[doc(alias = "treduce")]
 #[inline]
 #[track_caller]
@@ -329,13 +310,10 @@ where
 /// (under `auto` 128, or between `n^(2/3) / 16` and `n^(2/3) / 8` where that is more), where a plain loop's grows like `n eps`; pairwise summation with the usual
 /// blocks of 128 has `(16 + log2(n / 128)) eps`.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// Where an integer sum overflows and overflow checks are on, as a plain loop would.
+/// As [`par_map_chunked`](par_map_chunked#panics). An integer sum that overflows panics where overflow checks are
+/// on, as in a plain loop.
 #[doc(alias = "fsum")]
 #[inline]
 #[track_caller]
@@ -364,13 +342,9 @@ where
 ///
 /// Exact: the index that a plain loop finds.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable.
+/// As [`par_map_chunked`](par_map_chunked#panics).
 #[inline]
 #[track_caller]
 pub fn par_argmin_chunked<S>(source: S, chunking: impl Into<Chunking>) -> Option<usize>
@@ -398,13 +372,9 @@ where
 ///
 /// Exact: the index that a plain loop finds.
 ///
-/// # Blocking
+/// # Blocking and panics
 ///
-/// Returns when all started work has ended. May be called from inside a worker or another call's closure without deadlock.
-///
-/// # Panics
-///
-/// With the payload of the lowest panicking index, after the chunks that had been started have ended; later ones are not started. The pool stays usable.
+/// As [`par_map_chunked`](par_map_chunked#panics).
 #[inline]
 #[track_caller]
 pub fn par_argmax_chunked<S>(source: S, chunking: impl Into<Chunking>) -> Option<usize>

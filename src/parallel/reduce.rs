@@ -6,7 +6,7 @@ use super::buffers::{Input, Parts};
 use super::engine::{Flow, Job, Visit, drive, is_serial, plain_loop};
 use super::tree::Tree;
 use crate::chunking::{Chunking, Split};
-use crate::panic::Held;
+use crate::panic::{Held, discard};
 use crate::pool::Pool;
 use crate::source::{Chunk, Source, Values};
 
@@ -55,18 +55,21 @@ where
         };
         let leaf = |unit| {
             let Range { mut start, end } = self.leaves.items(unit..unit + 1);
-            let mut sum = None;
-            while start < end {
+            let mut before = None;
+            loop {
                 visit.at.set(start);
                 if visit.is_over(start) {
+                    discard(before);
                     return None;
                 }
                 let next = end.min(start.saturating_add(stretch));
-                let before = sum.take().map(Held::into_inner);
-                sum = Some(Held::new(self.leaf.add(before, start, parts.up_to(next))));
+                let sum = self.leaf.add(before, start, parts.up_to(next));
+                if next == end {
+                    return Some(sum);
+                }
+                before = Some(sum);
                 start = next;
             }
-            sum.map(Held::into_inner)
         };
         if self.tree.bring(units, leaf, self.op) {
             Flow::Go

@@ -11,7 +11,8 @@ impl<S: Source> Parallel<'_, S, NoState> {
     ///
     /// # Errors
     ///
-    /// [`RunError`], where an item panicked or the run was ended; results made until then are dropped.
+    /// [`RunError`], where something [panicked](Parallel#when-something-panics) or the run was ended; results made
+    /// until then are dropped.
     pub fn map<R, F>(self, f: F) -> Result<Vec<R>, RunError>
     where
         R: Send,
@@ -48,8 +49,8 @@ impl<S: Source> Parallel<'_, S, NoState> {
         self.map(f).map(drop)
     }
 
-    /// Maps every item and keeps everything: results, errors, panics, and which items a cancel or a deadline left out.
-    /// No failing item stops the others.
+    /// Maps every item and keeps everything: results, errors, panics, and which items were left out, and why. No
+    /// failing item stops the others, nor does a listener that panics.
     ///
     /// # Cost
     ///
@@ -84,8 +85,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`RunError`], where an item panicked or the run was ended; results made until then are dropped. A panic
-    /// in making a state counts as that of the worker's first item.
+    /// [`RunError`], where something [panicked](Parallel#when-something-panics) or the run was ended; results made
+    /// until then are dropped.
     pub fn map<R, F>(self, f: F) -> Result<Vec<R>, RunError>
     where
         R: Send,
@@ -96,7 +97,7 @@ where
     }
 
     /// As [`map`](Self::map), and hands the states back, in the order of the workers' numbers: counts, caches,
-    /// histograms to be merged.
+    /// histograms to be merged. They have to be `Send`, as they come from other threads.
     ///
     /// # Errors
     ///

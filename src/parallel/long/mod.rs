@@ -19,10 +19,10 @@ mod work;
 
 pub use state::{MadeBy, NoState, WorkerState};
 
-/// A map with options: which workers, how long, what to tell, what to keep when something fails.
+/// A map or a reduction with options: which workers, how long, what to tell, what to keep when something fails.
 ///
 /// The short forms, such as [`par_map_chunked`](crate::par_map_chunked), re-raise panics and have no options; this one
-/// returns a [`RunError`] and can be cancelled, limited in time, watched, and given a state per worker.
+/// returns a [`RunError`](crate::RunError) and can be cancelled, limited in time, watched, and given a state per worker.
 ///
 /// # Examples
 ///
@@ -55,10 +55,43 @@ pub use state::{MadeBy, NoState, WorkerState};
 ///
 /// Exact: result `i` is that of item `i`. Of several failing items the lowest index is reported, whoever failed first; with a
 /// [cost hint](Self::cost_hint), which changes the order of the work, the lowest of those that were come to.
+/// Reductions are reproducible: they have the bits of the short forms.
 ///
 /// # Blocking
 ///
-/// Returns when all started work has ended: after a cancel or a deadline that is within one item.
+/// Returns when all started work has ended: after a cancel or a deadline that is within one item. May be called from inside a
+/// worker or another call's closure without deadlock.
+///
+/// # When something panics
+///
+/// Everything that is the caller's code may panic, and no panic is lost. A map or a reduction of the long form is all or
+/// nothing, so it ends at once and gives the error; [`outcomes`](Self::outcomes) does what can still be done and says in
+/// [`Outcomes::fault`](crate::Outcomes::fault) what could not. Everything is dropped exactly once, and the pool stays usable.
+///
+/// | what panics | short forms | `map`, `try_map`, `for_each`, `map_reduce` ... | `outcomes` |
+/// |---|---|---|---|
+/// | the source, when its items are counted | re-raised, before any item | [`SourcePanicked`] | no items; `fault` |
+/// | the cost hint | | [`HintPanicked`], before any item | items in input order; `fault` |
+/// | making a worker's state | | [`StatePanicked`] | the other workers go on without it, unless it is the caller's; `fault` |
+/// | dropping it | | [`StatePanicked`] | `fault` |
+/// | the progress listener | | [`ListenerPanicked`] | it is not called again; `fault` |
+/// | the closure, or a drop within it, of the item too | re-raised: the lowest index | [`Panicked`]: the lowest index | the item's [`Outcome::Panicked`](crate::Outcome::Panicked) |
+/// | the operation of a reduction | re-raised: some one | [`OpPanicked`]: some one | |
+/// | the identity of a reduction | re-raised | [`IdentityPanicked`] | |
+/// | dropping items that are not run, or results of a run that failed | re-raised where that was an error, not where it was a panic | nothing more | nothing more |
+/// | dropping an error with a higher index than another one | nothing more | nothing more | |
+/// | dropping the closures themselves | the caller's panic, when all work has ended | the same | the same |
+///
+/// *Nothing more* is: the panic hook has reported it, and the run's error, which it comes after, is what is returned. Where
+/// several things panic, an item goes before all that is no item, and that goes in the order of the table.
+///
+/// [`SourcePanicked`]: crate::RunError::SourcePanicked
+/// [`HintPanicked`]: crate::RunError::HintPanicked
+/// [`StatePanicked`]: crate::RunError::StatePanicked
+/// [`ListenerPanicked`]: crate::RunError::ListenerPanicked
+/// [`Panicked`]: crate::RunError::Panicked
+/// [`OpPanicked`]: crate::RunError::OpPanicked
+/// [`IdentityPanicked`]: crate::RunError::IdentityPanicked
 #[must_use = "options do nothing before `map` or one of its siblings"]
 pub struct Parallel<'a, S: Source, W = NoState> {
     pool: &'a Pool,
@@ -133,8 +166,10 @@ impl<'a, S: Source, W> Parallel<'a, S, W> {
         self
     }
 
-    /// Called with the number of finished items about every 50 ms, and when the last one is finished, on the thread of
-    /// whichever worker finds that it is time; never twice at once.
+    /// Called with the number of finished items about every 50 ms, whatever the chunks, and when the last one is
+    /// finished; never twice at once. It is called between two items, on the thread of whichever worker finds that it
+    /// is time: an item that takes longer than that delays it, and so do, once, up to 512 items where they
+    /// suddenly take much longer than those before.
     #[doc(alias = "tqdm")]
     pub fn progress(mut self, listener: impl Fn(Progress) + Send + Sync + 'a) -> Self {
         self.listener = Some(Box::new(listener));
@@ -145,8 +180,8 @@ impl<'a, S: Source, W> Parallel<'a, S, W> {
     ///
     /// `cost` is called once per item, before the run begins, on this thread; any unit will do. Items of equal cost, and
     /// those whose cost is NaN, which count as the cheapest, stay in order. The results are in input order all the same.
-    /// Items are then handed out singly. Items have to be `Copy`, such as references, numbers or indices, as they are
-    /// looked at first and handed out later.
+    /// Items are then handed out singly; in a reduction the leaves with the largest sums of costs come first. Items have to
+    /// be `Copy`, such as references, numbers or indices, as they are looked at first and handed out later.
     ///
     /// # Cost
     ///

@@ -25,7 +25,8 @@ impl<S: Source> Parallel<'_, S, NoState> {
     ///
     /// # Errors
     ///
-    /// [`RunError`], where something panicked or the run was ended; what was combined until then is dropped.
+    /// [`RunError`], where something [panicked](Parallel#when-something-panics) or the run was ended; what was
+    /// combined until then is dropped.
     #[doc(alias = "tmapreduce")]
     pub fn map_reduce<R, F, I, O>(self, map: F, identity: I, op: O) -> Result<R, RunError>
     where
