@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 /// A panic that was caught: its payload, and its message where it has one.
 ///
 /// Dropping it drops the payload. Where the payload's own `Drop` panics, that second panic ends
-/// there: the panic hook has reported it, and its payload is never dropped (text excepted).
+/// there: the panic hook has reported it.
 pub struct Panic(Box<Caught>);
 
 struct Caught {
@@ -88,16 +88,17 @@ pub(crate) fn caught<R>(foreign: impl FnOnce() -> R) -> Result<R, Panic> {
     catch_unwind(AssertUnwindSafe(foreign)).map_err(Panic::new)
 }
 
-/// Drops a foreign value where no thread could be told of a panic in its drop. Never unwinds: what
-/// the drop throws is forgotten, as dropping that could throw again, without end.
+/// Drops a foreign value where no thread could be told of a panic in its drop. Never unwinds. What the
+/// drop throws is dropped in turn, and what that throws; but as there may be no end to it, only so many
+/// times, and the last is forgotten.
 pub(crate) fn discard<T>(value: T) {
-    if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        if thrown.is::<&'static str>() || thrown.is::<String>() {
-            drop(thrown); // text drops quietly, and most panics are text
-        } else {
-            mem::forget(thrown);
-        }
+    const TIMES: usize = 4;
+    let mut thrown = catch_unwind(AssertUnwindSafe(|| drop(value))).err();
+    for _ in 0..TIMES {
+        let Some(payload) = thrown else { return };
+        thrown = catch_unwind(AssertUnwindSafe(|| drop(payload))).err();
     }
+    mem::forget(thrown);
 }
 
 /// Ends the process where a panic would unwind through a stretch of code that other threads' use

@@ -14,14 +14,14 @@ impl Drop for Nested {
 
 #[test]
 fn dropping_a_panic_never_unwinds() {
-    for depth in 0..5 {
+    for depth in 0..9 {
         drop(caught(|| panic_any(Nested(depth))).unwrap_err());
     }
 }
 
 #[test]
 fn discarding_never_unwinds() {
-    for depth in 0..5 {
+    for depth in 0..9 {
         discard(Nested(depth));
         discard((Nested(depth), 1));
         discard(caught(|| -> Nested { panic_any(Nested(depth)) }));
