@@ -296,6 +296,12 @@ impl<R> Drop for Worker<R> {
             self.stop();
             self.wait_for_thread();
         }
+        // A result that is there is dropped with the channel. It is the user's, and may panic, while this
+        // is dropped by a panic.
+        discard(std::mem::replace(
+            &mut self.result,
+            crossbeam_channel::never(),
+        ));
     }
 }
 
