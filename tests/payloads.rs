@@ -375,6 +375,16 @@ fn workers() {
             .detach();
             assert!(eventually(|| weak.upgrade().is_none()));
             Worker::spawn(move |_| nested(depth)).detach();
+            // Its result is there before it is let go.
+            for detach in [true, false] {
+                let over = Worker::spawn(move |_| nested(depth));
+                assert!(eventually(|| !over.is_alive()));
+                if detach {
+                    over.detach();
+                } else {
+                    drop(over);
+                }
+            }
         }
         std::thread::sleep(Duration::from_millis(20)); // for an abort of a detached one
     });
